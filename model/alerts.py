@@ -1,0 +1,59 @@
+"""Alerts: what a rule says about a vehicle, and what changed."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from model.severity import Severity
+
+#: Namespace of every deterministic Roadcall id (our own, random once).
+NAMESPACE = uuid.UUID("8f0f3c0e-5d7b-5a43-9d0f-6f6f1d2c7a11")
+
+
+class AlertState(StrEnum):
+    """What the vehicle says; what people do with it is `Handling`."""
+
+    FIRING = "firing"
+    STALE = "stale"
+    CLEARED = "cleared"
+    RETRACTED = "retracted"
+
+
+class Handling(StrEnum):
+    """What people did (domain.md 6.2)."""
+
+    NEW = "new"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PROGRESS = "in_progress"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+
+
+def alert_id(rule_id: str, vin: str, instance: str, started_ns: int) -> uuid.UUID:
+    """The same fault found again, by replay or by a second worker, has the same id."""
+    return uuid.uuid5(NAMESPACE, f"alert|{rule_id}|{vin}|{instance}|{started_ns}")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTransition:
+    """One step of one alert, in event time.
+
+    `started_ns` is when the condition first became true; `at_ns` when this step became true.
+    `evidence` holds the values that decided it, in catalogue units; `thresholds` the parameters.
+    `history` marks a step found in late data: it is stored but never dispatches.
+    """
+
+    alert_id: uuid.UUID
+    rule_id: str
+    rule_version: int
+    vin: str
+    instance: str
+    state: AlertState
+    severity: Severity
+    started_ns: int
+    at_ns: int
+    evidence: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
+    history: bool = False
