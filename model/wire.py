@@ -133,7 +133,9 @@ def inflate(value: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
         declared = zstandard.frame_content_size(value)
         if declared > max_bytes:
             raise LimitExceededError(what="decompressed bytes", limit=max_bytes, got=declared)
-        return zstandard.ZstdDecompressor().decompress(value, max_output_size=max_bytes)
+        return zstandard.ZstdDecompressor().decompress(
+            value, max_output_size=max_bytes, allow_extra_data=False
+        )
     except zstandard.ZstdError as error:
         raise DecodeError(f"not a zstd frame: {error}") from error
 

@@ -1,0 +1,110 @@
+"""Log files to batches: one reader a format, memory bounded in the file's length.
+
+Formats are told by content first, then by suffix; each may be inside gzip or zstd.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest import candump, mf4, ndjson
+from ingest.columns import BusNumbers, Columns, Faults, rebatch
+from ingest.gvret import GvretReader
+from ingest.log_open import detect, open_log
+from model.frames import FrameBatch
+
+#: Text is read in blocks of about this size.
+BLOCK_BYTES = 1 << 20
+#: A line that does not end within this many bytes is given to its reader as it is: a fault.
+MAX_LINE_BYTES = 4 * BLOCK_BYTES
+DEFAULT_BATCH_FRAMES = 5_000
+Reader = Callable[[BinaryIO, Faults, tzinfo], Iterator[Columns]]
+
+
+def read_log(
+    path: Path,
+    *,
+    vin: str = "",
+    batch_frames: int = DEFAULT_BATCH_FRAMES,
+    faults: Faults | None = None,
+    strict: bool = False,
+    zone: tzinfo = UTC,
+) -> Iterator[FrameBatch]:
+    """Batches of `batch_frames` rows in file order, the last one shorter.
+
+    The same file gives the same batches, so that a sender may resume by counting. Broken lines go
+    to `faults`; `strict` raises LogFaultError at the first. `zone` is the logger's time zone, for
+    formats that write local time (.asc). Raises DecodeError for a file of no known format.
+    """
+    faults = Faults(strict=strict) if faults is None else faults
+    faults.strict = faults.strict or strict
+    with open_log(path, faults) as stream:
+        columns = _READERS[detect(stream, path)](stream, faults, zone)
+        yield from rebatch(columns, vin, batch_frames)
+
+
+def blocks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Whole lines in blocks of about 1 MB, each with the number of its first line."""
+    line, tail = 1, b""
+    while block := stream.read(BLOCK_BYTES):
+        cut = block.rfind(b"\n") + 1
+        if not cut and len(tail) < MAX_LINE_BYTES:
+            tail += block
+            continue
+        text, tail = tail + block[:cut], block[cut:]
+        yield text, line
+        line += text.count(b"\n")
+    if tail:
+        yield tail, line
+
+
+def _read_candump(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
+    buses = BusNumbers()
+    for text, line in blocks(stream):
+        yield candump.parse(text, first_line=line, faults=faults, buses=buses)[0]
+
+
+def _read_ndjson(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
+    for text, line in blocks(stream):
+        yield ndjson.parse(text, first_line=line, faults=faults)[0]
+
+
+def _read_gvret(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
+    reader = GvretReader(faults)
+    for text, line in blocks(stream):
+        yield reader.read(text, line)
+
+
+def _read_with_python_can(name: str) -> Reader:
+    def read(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
+        from ingest import can_readers  # python-can takes a second to import
+
+        reader: Reader = getattr(can_readers, name)
+        return reader(stream, faults, zone)
+
+    return read
+
+
+def _read_mf4(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
+    """From a temporary copy: MDF is read by seeking, and asammdf may write into it."""
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(stream, copy)
+        copy.seek(0)
+        yield from mf4.read_mf4(copy, faults, zone)
+
+
+_READERS: dict[str, Reader] = {
+    "candump": _read_candump,
+    "ndjson": _read_ndjson,
+    "gvret": _read_gvret,
+    "asc": _read_with_python_can("read_asc"),
+    "blf": _read_with_python_can("read_blf"),
+    "trc": _read_with_python_can("read_trc"),
+    "can_csv": _read_with_python_can("read_csv"),
+    "mf4": _read_mf4,
+}

@@ -1,0 +1,41 @@
+"""`roadcall`: the one command. Each group of commands lives in its own file."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from model.errors import RoadcallError
+from roadcall import cli_fleet, cli_letters, cli_replay, cli_run, demo
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a car's own bus to help on the road.",
+)
+cli_run.register(app)
+cli_replay.register(app)
+cli_fleet.register(app)
+cli_letters.register(app)
+demo.register(app)
+
+
+def main() -> None:
+    """Entry point. Errors we raise on purpose are one line, not a traceback."""
+    try:
+        app()
+    except ValidationError as error:
+        for fault in error.errors():
+            field = ".".join(str(part) for part in fault["loc"]) or "settings"
+            print(f"roadcall: {field}: {fault['msg']}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except (RoadcallError, OSError) as error:
+        print(f"roadcall: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Commands that run the system: up, and the four processes of the distributed mode."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import structlog
+import typer
+
+from model.clock import SystemClock
+from roadcall import dispatcher, embedded_worker, logs, wiring
+from roadcall.settings import Settings
+from roadcall.web import add_console, frame_log, ingest_app, serve
+from store import inbox
+from store.database import Pool
+
+#: Exit code after a bug: a supervisor restarts us, and nothing is skipped past the bug.
+EX_SOFTWARE = 70
+STOP_LIMIT_S = 15.0
+
+log = structlog.get_logger()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (up, ingest, worker, dispatch, console, migrate):
+        app.command("dispatcher" if command is dispatch else None)(command)
+
+
+def up() -> None:
+    """Everything on this machine: database, ingest, worker, dispatcher, console on one port."""
+    settings = open_settings()
+    clock = SystemClock()
+    with ExitStack() as stack:
+        database = stack.enter_context(wiring.database(settings))
+        pool = database.pool
+        if settings.kafka is None:
+            wake = stack.enter_context(_embedded_worker(settings, pool))
+        else:
+            wake = stack.enter_context(_worker_child(settings, database.dsn))
+        stack.enter_context(_dispatcher(settings, pool))
+        frames = frame_log(settings, pool, wake)
+        application = ingest_app(settings, pool, clock, frames)
+        add_console(application, settings, pool, clock)
+        log.info("up", address=f"http://{settings.host}:{settings.port}/")
+        serve(application, settings, frames)
+
+
+def ingest() -> None:
+    """Take uploads over HTTP and answer when the log has them."""
+    settings = open_settings()
+    with wiring.database(settings, keep_running=True) as database:
+        frames = frame_log(settings, database.pool, lambda: None)
+        serve(ingest_app(settings, database.pool, SystemClock(), frames), settings, frames)
+
+
+def worker() -> None:
+    """Decode, apply the rules, store: one worker process."""
+    settings = open_settings()
+    with wiring.database(settings, keep_running=True) as database:
+        if settings.kafka is not None:
+            from roadcall import kafka_worker
+
+            plan = kafka_worker.WorkerPlan(
+                servers=settings.kafka,
+                topic=settings.kafka_topic,
+                partitions=settings.partitions,
+                take_records=settings.take_records,
+            )
+            processor = wiring.owner(settings, database.pool, settings.kafka_topic)
+            raise typer.Exit(kafka_worker.run(plan, processor, SystemClock()))
+        else:
+            with _embedded_worker(settings, database.pool):
+                _wait_for_signal()
+
+
+def dispatch() -> None:
+    """Rescue cases, clocks, maintenance, and everything that is sent."""
+    settings = open_settings()
+    with (
+        wiring.database(settings, keep_running=True) as database,
+        _dispatcher(settings, database.pool),
+    ):
+        _wait_for_signal()
+
+
+def console() -> None:
+    """The API and the station page."""
+    from fastapi import FastAPI
+
+    settings = open_settings()
+    with wiring.database(settings, keep_running=True) as database:
+        application = FastAPI(title="Roadcall console")
+        add_console(application, settings, database.pool, SystemClock())
+        serve(application, settings)
+
+
+def migrate() -> None:
+    """Bring the database to this version and say what was done."""
+    with wiring.database(open_settings(), keep_running=True):
+        typer.echo("database is up to date")
+
+
+def open_settings() -> Settings:
+    """Read and check the environment, set up logging."""
+    settings = Settings()
+    logs.configure(settings.json_logs)
+    return settings
+
+
+@contextmanager
+def _embedded_worker(settings: Settings, pool: Pool) -> Iterator[Callable[[], None]]:
+    runner = embedded_worker.EmbeddedWorker(
+        pool,
+        wiring.owner(settings, pool, inbox.TOPIC),
+        SystemClock(),
+        settings.partitions,
+        settings.take_records,
+    )
+    thread = embedded_worker.start(runner, lambda: os._exit(EX_SOFTWARE))
+    try:
+        yield runner.wake
+    finally:
+        runner.stop()
+        thread.join(STOP_LIMIT_S)
+
+
+@contextmanager
+def _dispatcher(settings: Settings, pool: Pool) -> Iterator[None]:
+    stop = threading.Event()
+    texts = wiring.rule_texts(wiring.bundle_of(settings))
+
+    def body() -> None:
+        try:
+            dispatcher.run(
+                pool,
+                wiring.senders(settings),
+                SystemClock(),
+                stop,
+                rule_texts=texts,
+                assess_every_s=settings.assess_every_s,
+            )
+        except Exception:
+            log.exception("dispatcher.bug")
+            os._exit(EX_SOFTWARE)
+
+    thread = threading.Thread(target=body, name="roadcall-dispatcher", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(STOP_LIMIT_S)
+
+
+@contextmanager
+def _worker_child(settings: Settings, dsn: str) -> Iterator[Callable[[], None]]:
+    """Kafka's runner is a process of its own: Faust owns its event loop and its exits."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "roadcall.cli", "worker"],
+        env={**os.environ, "ROADCALL_DSN": dsn},
+    )
+    ending = threading.Event()
+
+    def watch() -> None:
+        code = child.wait()
+        if not ending.is_set():
+            log.error("worker.ended", code=code)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="roadcall-watch", daemon=True).start()
+    try:
+        yield lambda: None
+    finally:
+        ending.set()
+        child.terminate()
+        try:
+            child.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()

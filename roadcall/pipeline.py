@@ -1,0 +1,205 @@
+"""The heart: one upload of one vehicle in, everything that must become true together out.
+
+Pure: no database, no log, no clock. Memory goes in and comes out as a new value, so that a failed
+transaction leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from decoders.decode import Decoded, Decoder, Tails
+from dispatch.rescue import request_for
+from model.alerts import AlertState, AlertTransition
+from model.codes import CodeReport
+from model.effects import Effects, LastValues, VehicleSnapshot
+from model.frames import FrameBatch
+from model.log import BatchKey
+from model.rescue import RescueCase
+from model.severity import Severity
+from model.signals import Quality, SignalBatch
+from model.vehicle import Station, Vehicle
+from rules import lane
+from rules.bundle import Bundle
+from rules.lane import Step, VehicleRules
+
+#: A serious alert waits this long for a position; `request_for` decides whether it still counts.
+WAITING_LIMIT_NS = 24 * 3600 * 1_000_000_000
+#: A position older than this does not say where the car is now.
+POSITION_MAX_AGE_NS = 15 * 60 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is the same for every vehicle: rules, stations, policy."""
+
+    bundle: Bundle
+    stations: tuple[Station, ...]
+    dispatch_max_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VehicleMemory:
+    """What the pipeline remembers of one vehicle between uploads."""
+
+    vehicle_id: int
+    vehicle: Vehicle
+    decoder: Decoder
+    tails: Tails
+    rules: VehicleRules
+    last: LastValues
+    observed_ns: int
+    received_ns: int
+    #: Serious alerts whose car has not said where it is.
+    waiting: tuple[AlertTransition, ...] = ()
+    #: Whether the rules' buffer is as it was before a restart.
+    refilled: bool = True
+
+    def snapshot(self) -> VehicleSnapshot:
+        """What is written back."""
+        memory = {
+            "rules": self.rules.to_memory(),
+            "tails": self.tails.to_memory(),
+            "waiting": [_waiting_to_memory(t) for t in self.waiting],
+        }
+        return VehicleSnapshot(
+            self.vehicle_id, self.observed_ns, self.received_ns, self.last, memory
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Advanced:
+    """One upload's outcome. `late_from_ns` asks for the vehicle's history to be run again."""
+
+    memory: VehicleMemory
+    effects: Effects
+    late_from_ns: int | None
+
+
+def advance(world: World, memory: VehicleMemory, key: BatchKey, batch: FrameBatch) -> Advanced:
+    """Decode, apply the rules, open cases."""
+    decoded = memory.decoder.decode(batch, memory.tails)
+    signals = decoded.signals
+    step = lane.advance(
+        world.bundle, memory.rules, memory.vehicle, signals, decoded.reports, batch.received_ns
+    )
+    observed_ns = int(batch.observed_ns.max()) if len(batch) else 0
+    after = replace(
+        memory,
+        tails=decoded.tails,
+        last=merge_last(memory.last, signals),
+        observed_ns=max(memory.observed_ns, observed_ns),
+        received_ns=max(memory.received_ns, batch.received_ns),
+    )
+    after, cases = settle(world, after, step, batch.received_ns)
+    effects = _effects(after, key, batch, decoded, step.transitions, cases)
+    return Advanced(after, effects, step.late_from_ns)
+
+
+def settle(
+    world: World, memory: VehicleMemory, step: Step, now_ns: int
+) -> tuple[VehicleMemory, tuple[RescueCase, ...]]:
+    """Take over the rules' new memory and open a case for each serious alert with a position."""
+    waiting = {t.alert_id: t for t in memory.waiting}
+    for transition in step.transitions:
+        waiting.pop(transition.alert_id, None)
+        if _is_serious(transition):
+            waiting[transition.alert_id] = transition
+    waiting = {i: t for i, t in waiting.items() if t.at_ns >= now_ns - WAITING_LIMIT_NS}
+    place = position(memory.last, memory.observed_ns)
+    cases: tuple[RescueCase, ...] = ()
+    if place is not None and waiting:
+        wanted = waiting.values()
+        found = (
+            request_for(t, place, world.stations, now_ns, world.dispatch_max_age_s) for t in wanted
+        )
+        cases = tuple(case for case in found if case is not None)
+        waiting = {}
+    return replace(memory, rules=step.rules, waiting=tuple(waiting.values())), cases
+
+
+def _is_serious(transition: AlertTransition) -> bool:
+    firing = transition.state is AlertState.FIRING and not transition.history
+    return firing and transition.severity >= Severity.STOP
+
+
+def merge_last(last: LastValues, signals: SignalBatch) -> LastValues:
+    """Newest GOOD sample of each signal, old and new."""
+    values = dict(last.values)
+    good = signals.quality == Quality.GOOD
+    names, starts = signals.table.names, signals.run_start
+    for i, signal in enumerate(signals.run_signal.tolist()):
+        run = slice(int(starts[i]), int(starts[i + 1]))
+        rows = np.flatnonzero(good[run])
+        if not len(rows):
+            continue
+        times = signals.observed_ns[run][rows]
+        newest = len(times) - 1 - int(np.argmax(times[::-1]))
+        observed_ns = int(times[newest])
+        known = values.get(names[signal])
+        if known is None or known[1] <= observed_ns:
+            values[names[signal]] = (float(signals.value[run][rows[newest]]), observed_ns)
+    return LastValues(values)
+
+
+def position(last: LastValues, observed_ns: int) -> tuple[float, float] | None:
+    """Latitude and longitude in degrees, unless unknown or too old."""
+    latitude = last.values.get("latitude_deg")
+    longitude = last.values.get("longitude_deg")
+    if latitude is None or longitude is None:
+        return None
+    if min(latitude[1], longitude[1]) < observed_ns - POSITION_MAX_AGE_NS:
+        return None
+    return latitude[0], longitude[0]
+
+
+def _effects(
+    memory: VehicleMemory,
+    key: BatchKey,
+    batch: FrameBatch,
+    decoded: Decoded,
+    transitions: tuple[AlertTransition, ...],
+    cases: tuple[RescueCase, ...],
+) -> Effects:
+    reports: tuple[CodeReport, ...] = decoded.reports
+    return Effects(
+        vehicle_id=memory.vehicle_id,
+        key=key,
+        frames=batch,
+        signals=decoded.signals,
+        reports=reports,
+        transitions=transitions,
+        cases=cases,
+        outbox=(),
+        snapshot=memory.snapshot(),
+    )
+
+
+def _waiting_to_memory(transition: AlertTransition) -> dict[str, str | int]:
+    return {
+        "alert": str(transition.alert_id),
+        "rule": transition.rule_id,
+        "version": transition.rule_version,
+        "instance": transition.instance,
+        "severity": int(transition.severity),
+        "started_ns": transition.started_ns,
+        "at_ns": transition.at_ns,
+    }
+
+
+def waiting_from_memory(vin: str, row: dict[str, str | int]) -> AlertTransition:
+    """A serious alert that waits for a position, as it was before a restart."""
+    return AlertTransition(
+        alert_id=uuid.UUID(str(row["alert"])),
+        rule_id=str(row["rule"]),
+        rule_version=int(row["version"]),
+        vin=vin,
+        instance=str(row["instance"]),
+        state=AlertState.FIRING,
+        severity=Severity(int(row["severity"])),
+        started_ns=int(row["started_ns"]),
+        at_ns=int(row["at_ns"]),
+    )

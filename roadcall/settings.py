@@ -1,0 +1,75 @@
+"""One class of settings, read from `ROADCALL_` variables and checked before anything runs."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic.functional_validators import BeforeValidator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Paths = Annotated[
+    tuple[Path, ...],
+    NoDecode,
+    BeforeValidator(lambda v: tuple(v.split(":")) if isinstance(v, str) else v),
+]
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. Thresholds and promises are data files, not settings."""
+
+    model_config = SettingsConfigDict(env_prefix="ROADCALL_", frozen=True, extra="ignore")
+
+    home: Path | None = None
+    """Where the embedded database lives; None = the user's data directory."""
+    dsn: SecretStr | None = None
+    """PostgreSQL or TimescaleDB; None = the embedded PostgreSQL."""
+    kafka: str | None = None
+    """Bootstrap servers; None = embedded mode, PostgreSQL is the log."""
+    kafka_topic: str = "roadcall.frames"
+    timescale: bool | None = None
+    """Whether to install the TimescaleDB migration; None = when the extension is available."""
+    partitions: int = Field(12, ge=1, le=1024)
+    """Fixed at installation and checked at every start."""
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    console_token: SecretStr | None = None
+    """Operators' bearer token; required unless the host is loopback."""
+    profile_path: Paths = ()
+    """Folders with further vehicle profiles, separated by ':'."""
+    rule_path: Paths = ()
+    """Further rule packs, separated by ':'."""
+    lateness_s: float = Field(30.0, gt=0)
+    """A sample this much older than the vehicle's newest one is history (domain.md 3.2)."""
+    dispatch_max_age_s: float | None = Field(None, gt=0)
+    """An alert older than this on arrival opens no rescue case; None = as the profile says."""
+    assess_every_s: float = Field(60.0, gt=0)
+    """How soon a service is looked at again."""
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    max_batch_frames: int = Field(100_000, ge=1)
+    max_body_bytes: int = Field(8_000_000, ge=1_000)
+    max_inflated_bytes: int = Field(8_000_000, ge=1_000)
+    max_future_s: float = Field(60.0, ge=0)
+    take_records: int = Field(200, ge=1)
+    """Uploads one transaction takes at most."""
+    pushed_batch_days: int = Field(35, ge=1)
+    """How long a gateway may repeat a batch and still be recognised."""
+    json_logs: bool = False
+
+    @model_validator(mode="after")
+    def _closed_to_the_network(self) -> Settings:
+        if self.console_token is None and not _is_loopback(self.host):
+            raise ValueError("console_token is required when host is not loopback")
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            raise ValueError("webhook_url and webhook_secret go together")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

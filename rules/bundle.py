@@ -1,0 +1,161 @@
+"""Rule packs, loaded and checked as one bundle, and compiled for a vehicle.
+
+A bundle with any fault is refused as a whole, with every fault named: file, rule, reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from model.catalogue import catalogue
+from model.errors import RoadcallError
+from model.vehicle import Vehicle
+from rules.expression import ExpressionError, index_of
+from rules.nodes import Code
+from rules.pack import Rule, override_faults
+from rules.plan import FACTS, Instance, Plan, compile_rule, plan_for
+
+_PLANS_KEPT = 4096
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+class BundleError(RoadcallError):
+    """A bundle that was refused. `faults` has one line per fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(f"{len(faults)} faults in rule packs:\n" + "\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """All rules of all packs, typed; `hash` names the content."""
+
+    hash: str
+    rules: tuple[Rule, ...]
+    codes: tuple[Code, ...]
+    _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict, repr=False)
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """A rule by id."""
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+    def plan(self, vehicle: Vehicle) -> Plan:
+        """The rules that apply to this vehicle, with its parameters; compiled once per model."""
+        key = (
+            vehicle.brand,
+            vehicle.model,
+            vehicle.model_year,
+            vehicle.powertrain,
+            vehicle.battery_chemistry,
+            vehicle.profile,
+            vehicle.cells_in_series,
+            vehicle.tire_placard_kpa,
+        )
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _PLANS_KEPT:
+                self._plans.clear()
+            plan = self._plans[key] = plan_for(self.rules, self.codes, vehicle)
+        return plan
+
+
+def builtin_packs() -> list[Path]:
+    """The packs that come with Roadcall, in sorted order."""
+    return sorted(Path(str(files("rules.packs"))).glob("*.yaml"))
+
+
+def load_bundle(*paths: Path) -> Bundle:
+    """The given packs, or the built-in ones. Raises `BundleError` naming every fault."""
+    faults: list[str] = []
+    rules: dict[str, Rule] = {}
+    digest = hashlib.sha256()
+    for path in paths or builtin_packs():
+        text = path.read_text("utf-8")
+        digest.update(f"{path.name}\0{text}\0".encode())
+        for rule in _read_pack(path, text, faults):
+            if rule.id in rules:
+                faults.append(f"{path.name}: {rule.id}: this id is taken")
+            rules[rule.id] = rule
+    if faults:
+        raise BundleError(faults)
+    every = tuple(rules.values())
+    codes = {code.text: code for rule in every for i in _instances(rule) for code in i.codes}
+    return Bundle(digest.hexdigest()[:16], every, tuple(codes.values()))
+
+
+def _read_pack(path: Path, text: str, faults: list[str]) -> Iterable[Rule]:
+    try:
+        rows = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        faults.append(f"{path.name}: not YAML: {error}".replace("\n", " "))
+        return
+    if not isinstance(rows, list):
+        faults.append(f"{path.name}: a pack is a list of rules")
+        return
+    for place, row in enumerate(rows):
+        name = row.get("id", f"rule {place + 1}") if isinstance(row, dict) else f"rule {place + 1}"
+        try:
+            rule = Rule.model_validate(row)
+        except ValidationError as error:
+            faults += [f"{path.name}: {name}: {_spell(e['loc'], e['msg'])}" for e in error.errors()]
+            continue
+        wrong = rule_faults(rule)
+        faults += [f"{path.name}: {name}: {fault}" for fault in wrong]
+        if not wrong:
+            yield rule
+
+
+def _spell(place: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, place))}: {message}" if place else message
+
+
+def rule_faults(rule: Rule) -> list[str]:
+    """What is wrong beyond the schema: names, units, parameters, instances."""
+    faults = override_faults(rule)
+    reserved = catalogue().keys() | FACTS.keys()
+    faults += [
+        f"parameter {p} has the name of something else" for p in rule.params if p in reserved
+    ]
+    written = " ".join(rule.conditions())
+    words = set(_WORD.findall(written))
+    faults += [f"parameter {p} is never used" for p in rule.params if p not in words]
+    for kind, names in rule.for_each.items():
+        if kind == "source":
+            if not isinstance(names, str) or names not in index_of():
+                faults.append("for_each source names one signal")
+        elif isinstance(names, str) or not names or f"{{{kind}}}" not in written:
+            faults.append(f"for_each {kind} is a list, used as {{{kind}}} in the conditions")
+    if faults:
+        return faults
+    try:
+        return [fault for instance in _instances(rule) for fault in _silence_faults(instance)]
+    except ExpressionError as error:
+        return [str(error)]
+
+
+def _silence_faults(instance: Instance) -> list[str]:
+    """Silence is its own hold, and what gates it must be believed that long."""
+    faults = []
+    longest = max((a.silence_ns for a in instance.absents), default=0)
+    if longest and any(level.hold_ns for level in instance.levels):
+        faults.append("a rule with absent() has no for: ask for a longer silence")
+    if longest > instance.max_gap_ns and instance.signals:
+        faults.append("max_gap is shorter than the silence: its gate would be unknown by then")
+    return faults
+
+
+#: A car that exists nowhere, to compile a rule for checking.
+_NOBODY = Vehicle(vin="0" * 17, profile="none")
+
+
+def _instances(rule: Rule) -> list[Instance]:
+    return compile_rule(rule, _NOBODY)

@@ -1,0 +1,132 @@
+"""All rules of one vehicle, from the old watermark to the frontier. Pure.
+
+Quiet rules that cannot become true, judged by bounds alone, are passed over; this is almost every
+rule of almost every upload.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model.alerts import AlertTransition
+from rules.bounds import Bounds
+from rules.memory import Key, VehicleRules, forget, state_for
+from rules.plan import Instance, Plan
+from rules.samples import hold, hold_codes, merge
+from rules.state import RuleState, RuleStep, chart
+from rules.telling import Voice
+from rules.timeline import Sight, Timeline
+
+#: More uploads than this above one watermark are joined into one chunk.
+MAX_CHUNKS = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What came of one upload, one tick, or one rebuild.
+
+    `replaced`: alerts retracted from history because the same fault was found with another start.
+    """
+
+    rules: VehicleRules
+    transitions: tuple[AlertTransition, ...]
+    late_from_ns: int | None = None
+    replaced: tuple[tuple[uuid.UUID, uuid.UUID], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What one busy rule instance came to."""
+
+    instance: Instance
+    key: Key
+    before: RuleState
+    after: RuleState
+    sure: list[RuleStep]
+    likely: list[RuleStep]
+
+    def voice(self, vin: str, ids: dict[int, uuid.UUID] | None = None) -> Voice:
+        """Who says its steps; `ids` of alerts by start where the start is not known exactly."""
+        return Voice(self.instance, self.key[1], vin, ids or {})
+
+
+def sight_of(rules: VehicleRules, frontier_ns: int) -> Sight:
+    """Everything from the watermark on."""
+    return Sight(rules.chunks, rules.held, rules.named, rules.watermark_ns, frontier_ns)
+
+
+def find(plan: Plan, rules: VehicleRules, frontier_ns: int, watermark_ns: int) -> Iterator[Finding]:
+    """Look closer at every rule that is busy or could become true."""
+    sight = sight_of(rules, frontier_ns)
+    bounds = Bounds(sight)
+    for instance in plan.instances:
+        for key, source in _keys(instance, rules, sight, bounds):
+            known = rules.states.get(key)
+            if known is None or known.quiet:
+                counted = known.counted if known else ()
+                if not bounds.may_fire(instance, counted):
+                    continue
+            before = state_for(instance, known)
+            timeline = Timeline(instance, sight, source, before.counted)
+            course = chart(instance, timeline)
+            end = len(timeline.points)
+            cut = int(np.searchsorted(timeline.points, watermark_ns))
+            after, sure = course.walk(before, slice(0, cut), watermark_ns - 1)
+            _, likely = course.walk(after, slice(cut, end), frontier_ns)
+            counted = tuple(_recent(timeline, i, watermark_ns) for i in range(len(instance.counts)))
+            yield Finding(instance, key, before, replace(after, counted=counted), sure, likely)
+
+
+def _keys(
+    instance: Instance, rules: VehicleRules, sight: Sight, bounds: Bounds
+) -> list[tuple[Key, int | None]]:
+    if instance.by_source is None:
+        return [((instance.rule_id, instance.name), None)]
+    sources = {source_of(name) for rule, name in rules.states if rule == instance.rule_id}
+    if bounds.may_fire(instance, ()):
+        sources |= sight.sources(instance.by_source)
+    return [((instance.rule_id, source_name(s)), s) for s in sorted(sources)]
+
+
+def source_name(source: int) -> str:
+    """Instance name of a J1939 source address."""
+    return f"sa{source}" if source >= 0 else ""
+
+
+def source_of(name: str) -> int:
+    """Undo `source_name`."""
+    return int(name[2:]) if name else -1
+
+
+def _recent(timeline: Timeline, place: int, watermark_ns: int) -> tuple[int, ...]:
+    count = timeline.instance.counts[place]
+    moments = timeline.counted(count)
+    kept = moments[(moments < watermark_ns) & (moments > watermark_ns - count.window_ns)]
+    return tuple(kept[-count.least :].tolist())
+
+
+def settle(
+    plan: Plan, rules: VehicleRules, findings: list[Finding], watermark_ns: int
+) -> VehicleRules:
+    """Move the memory to the new watermark."""
+    states = dict(rules.states)
+    for finding in findings:
+        if finding.after.quiet and not any(finding.after.counted):
+            states.pop(finding.key, None)
+        else:
+            states[finding.key] = finding.after
+    passed = [c for c in rules.chunks if c.oldest_ns < watermark_ns]
+    chunks = tuple(c for c in rules.chunks if c.newest_ns >= watermark_ns)
+    held = hold(rules.held, passed, watermark_ns) if passed else rules.held
+    return replace(
+        rules,
+        watermark_ns=watermark_ns,
+        held=forget(plan, held, watermark_ns, states),
+        named=hold_codes(rules.named, passed, rules.watermark_ns, watermark_ns),
+        states=states,
+        chunks=merge(chunks) if len(chunks) > MAX_CHUNKS else chunks,
+    )

@@ -1,0 +1,260 @@
+"""The history lane: rules run again over stored frames when samples come in too late.
+
+    start = history_start(bundle, vehicle, late_from_ns, stored alerts)
+    read every stored frame from `start` on, decode, rebuild(...)
+
+What is found below the watermark is marked `history`: stored, never dispatched. Stored alerts that
+overlap the range and are not found again are retracted. Above the watermark the live lane goes on.
+
+How far left: the longest hold, gap and clear time of the vehicle's rules before the late sample,
+moved further left where that would cut through the pending or clearing of a stored alert. An alert
+that fired before the start is taken over as it is stored; one that started less than
+`EXACT_NS` before is run again from its own start. Counts over long windows are not re-read: what
+was counted before the start is taken over from memory.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from model.alerts import AlertState, AlertTransition
+from model.codes import CodeReport
+from model.severity import Severity
+from model.signals import SignalBatch
+from model.vehicle import Vehicle
+from rules.bundle import Bundle
+from rules.evaluate import Finding, Step, find, settle
+from rules.memory import Key, VehicleRules, state_for
+from rules.plan import Instance, Plan
+from rules.samples import cut_upload
+from rules.state import RuleState, RuleStep, fresh_state
+from rules.telling import Voice, reconcile, retraction
+
+EXACT_NS = 3600 * 10**9
+#: A database keeps microseconds.
+_TICK_NS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """One alert as the store has it; times may be floored to microseconds."""
+
+    alert_id: uuid.UUID
+    rule_id: str
+    instance: str
+    state: AlertState
+    severity: Severity
+    started_ns: int
+    fired_ns: int
+    changed_ns: int
+    cleared_ns: int | None = None
+
+    def overlaps(self, start_ns: int, end_ns: int) -> bool:
+        """Whether it fired before the end and was not over before the start."""
+        over = self.cleared_ns is not None and self.cleared_ns < start_ns
+        return self.fired_ns < end_ns and not over and self.state is not AlertState.RETRACTED
+
+
+def history_start(
+    bundle: Bundle, vehicle: Vehicle, late_from_ns: int, stored: Sequence[StoredAlert]
+) -> int:
+    """From where frames must be read. `stored`: the vehicle's alerts not cleared long before."""
+    plan = bundle.plan(vehicle)
+    start_ns = late_from_ns - max((i.reach_ns for i in plan.instances), default=0)
+    moved = True
+    while moved:
+        moved = False
+        for alert in stored:
+            instance = _instance(plan, alert.rule_id, alert.instance)
+            if instance is None or alert.state is AlertState.RETRACTED:
+                continue
+            for left, right in _delicate(instance, alert, start_ns):
+                if left < start_ns <= right:
+                    start_ns, moved = left, True
+    return max(0, start_ns)
+
+
+def _delicate(instance: Instance, alert: StoredAlert, start_ns: int) -> Iterable[tuple[int, int]]:
+    """Spans of an alert that a fresh memory must not start within."""
+    gap = 2 * instance.max_gap_ns
+    yield alert.started_ns - gap, alert.fired_ns + _TICK_NS
+    if alert.cleared_ns is not None:
+        yield alert.cleared_ns - instance.clear_hold_ns - gap, alert.cleared_ns + _TICK_NS
+    if alert.state is AlertState.STALE:
+        yield alert.changed_ns - instance.stale_after_ns - gap, alert.changed_ns + _TICK_NS
+    if alert.changed_ns >= start_ns > alert.started_ns >= start_ns - EXACT_NS:
+        yield alert.started_ns - gap, alert.changed_ns
+
+
+def _instance(plan: Plan, rule_id: str, name: str) -> Instance | None:
+    for instance in plan.instances:
+        by_name = instance.by_source is not None or instance.name == name
+        if instance.rule_id == rule_id and by_name:
+            return instance
+    return None
+
+
+def rebuild(
+    bundle: Bundle,
+    rules: VehicleRules,
+    vehicle: Vehicle,
+    batches: Iterable[tuple[SignalBatch, Sequence[CodeReport]]],
+    start_ns: int,
+    stored: Sequence[StoredAlert],
+) -> Step:
+    """Evaluate stored history from `start_ns` to the newest sample with fresh memory.
+
+    `rules` is the live memory (after the late upload), `batches` everything stored from `start_ns`
+    on in any order, `stored` the vehicle's alerts that overlap it.
+    """
+    plan, end_ns = bundle.plan(vehicle), rules.watermark_ns
+    cuts = [cut_upload(plan, s, r, start_ns, rules.newest_ns) for s, r in batches]
+    past = [alert for alert in stored if alert.overlaps(start_ns, end_ns)]
+    fresh = VehicleRules(
+        newest_ns=rules.newest_ns,
+        watermark_ns=start_ns,
+        received_ns=rules.received_ns,
+        states=_seeds(plan, rules, past, start_ns),
+        chunks=tuple(cut.chunk for cut in cuts if cut.chunk is not None),
+    )
+    told_ns = [step.at_ns for state in rules.states.values() for step in state.told]
+    findings = list(find(plan, fresh, max([rules.newest_ns, *told_ns]), end_ns))
+    live, findings = _live(plan, rules, findings, vehicle.vin)
+    account = _Account(plan, vehicle.vin, past, end_ns)
+    for finding in findings:
+        account.check(finding)
+    gone = {t.alert_id for t in live if t.state is AlertState.RETRACTED}
+    transitions = [*account.transitions, *account.retract(gone), *live]
+    after = settle(plan, fresh, findings, end_ns)
+    return Step(after, tuple(transitions), replaced=tuple(account.replaced()))
+
+
+def _seeds(
+    plan: Plan, rules: VehicleRules, past: Sequence[StoredAlert], start_ns: int
+) -> dict[Key, RuleState]:
+    """Rule states at the start: alerts open then, and what was counted before."""
+    seeds: dict[Key, RuleState] = {}
+    for key, state in rules.states.items():
+        instance = _instance(plan, *key)
+        counted = tuple(tuple(t for t in moments if t < start_ns) for moments in state.counted)
+        if instance is not None and any(counted):
+            seeds[key] = state_for(instance, replace(fresh_state(instance), counted=counted))
+    for alert in past:
+        instance = _instance(plan, alert.rule_id, alert.instance)
+        if instance is None or alert.fired_ns >= start_ns:
+            continue
+        key = (alert.rule_id, alert.instance)
+        stale = alert.state is AlertState.STALE and alert.changed_ns < start_ns
+        then = AlertState.STALE if stale else AlertState.FIRING
+        opened = RuleStep(then, alert.severity, alert.started_ns, alert.fired_ns, early=False)
+        known = rules.states.get(key)
+        exact = known.open if known else None
+        if exact is not None and exact.started_ns // _TICK_NS == alert.started_ns // _TICK_NS:
+            opened = replace(opened, started_ns=exact.started_ns, evidence=exact.evidence)
+        base = seeds.get(key) or fresh_state(instance)
+        seeds[key] = replace(base, open=opened, known_ns=start_ns)
+    return seeds
+
+
+def _live(
+    plan: Plan, rules: VehicleRules, findings: list[Finding], vin: str
+) -> tuple[list[AlertTransition], list[Finding]]:
+    """Steps above the watermark against what was told live."""
+    flushed = rules.watermark_ns > rules.newest_ns
+    transitions: list[AlertTransition] = []
+    settled: list[Finding] = []
+    for finding in findings:
+        known = rules.states.get(finding.key)
+        spoken, told = reconcile(
+            finding.after.open,
+            known.told if known else (),
+            (),
+            finding.likely,
+            all_likely=flushed,
+        )
+        transitions += [finding.voice(vin).say(step) for step in spoken]
+        settled.append(replace(finding, after=replace(finding.after, told=told)))
+    found = {finding.key for finding in findings}
+    for key, state in rules.states.items():
+        instance = _instance(plan, *key)
+        if key not in found and state.told and instance is not None:
+            spoken, _ = reconcile(None, state.told, (), (), all_likely=False)
+            transitions += [Voice(instance, key[1], vin).say(step) for step in spoken]
+    return transitions, settled
+
+
+class _Account:
+    """Found alerts held against stored ones."""
+
+    def __init__(self, plan: Plan, vin: str, past: Sequence[StoredAlert], end_ns: int) -> None:
+        self._plan, self._vin, self._past, self._end_ns = plan, vin, past, end_ns
+        self._stored = {alert.alert_id: alert for alert in past}
+        self._spans: dict[uuid.UUID, tuple[Key, int, int]] = {}
+        self._retracted: list[StoredAlert] = []
+        self.transitions: list[AlertTransition] = []
+
+    def check(self, finding: Finding) -> None:
+        """Say what differs from the store, marked as history."""
+        seed = finding.before.open
+        ids = {
+            a.started_ns: a.alert_id
+            for a in self._past
+            if seed and (a.rule_id, a.instance, a.started_ns) == (*finding.key, seed.started_ns)
+        }
+        voice = finding.voice(self._vin, ids)
+        said = ([seed] if seed else []) + finding.sure
+        for started_ns in dict.fromkeys(step.started_ns for step in said):
+            steps = [step for step in said if step.started_ns == started_ns]
+            told = [step for step in finding.after.told if step.started_ns == started_ns]
+            over = steps[-1].state is AlertState.CLEARED
+            end_ns = steps[-1].at_ns if over else 2**62
+            found_id = voice.id_of(started_ns)
+            self._spans[found_id] = (finding.key, started_ns, end_ns)
+            stored = self._stored.get(found_id)
+            if stored is not None and _same(stored, [*steps, *told]):
+                continue
+            if stored is not None and stored.severity > max(s.severity for s in [*steps, *told]):
+                wrong = retraction(steps[0], stored.severity)
+                self.transitions.append(voice.say(wrong, history=True))
+            fresh = [step for step in steps if step is not seed] or steps
+            self.transitions += [voice.say(step, history=True) for step in fresh]
+
+    def retract(self, gone: set[uuid.UUID]) -> list[AlertTransition]:
+        """Stored alerts that were not found again, but for those retracted already."""
+        transitions = []
+        for alert in self._past:
+            instance = _instance(self._plan, alert.rule_id, alert.instance)
+            if alert.alert_id in self._spans or alert.alert_id in gone or instance is None:
+                continue
+            self._retracted.append(alert)
+            step = RuleStep(
+                AlertState.RETRACTED, alert.severity, alert.started_ns, self._end_ns, early=False
+            )
+            ids = {alert.started_ns: alert.alert_id}
+            voice = Voice(instance, alert.instance, self._vin, ids)
+            transitions.append(voice.say(step, history=True))
+        return transitions
+
+    def replaced(self) -> Iterable[tuple[uuid.UUID, uuid.UUID]]:
+        """Retracted alerts and the found one that stands for the same fault."""
+        for alert in self._retracted:
+            end_ns = alert.cleared_ns or 2**62
+            for found_id, (key, left, right) in self._spans.items():
+                same_rule = key == (alert.rule_id, alert.instance)
+                if same_rule and left <= end_ns and alert.started_ns <= right:
+                    yield alert.alert_id, found_id
+                    break
+
+
+def _same(stored: StoredAlert, steps: Sequence[RuleStep]) -> bool:
+    cleared = [step.at_ns for step in steps if step.state is AlertState.CLEARED]
+    cleared_ns = cleared[0] // _TICK_NS if cleared else None
+    stored_cleared = None if stored.cleared_ns is None else stored.cleared_ns // _TICK_NS
+    return (
+        stored.state is steps[-1].state
+        and stored.severity == max(step.severity for step in steps)
+        and stored.fired_ns // _TICK_NS == steps[0].at_ns // _TICK_NS
+        and stored_cleared == cleared_ns
+    )

@@ -1,0 +1,64 @@
+"""Everything one or many uploads make true, written in the caller's transaction.
+
+Two COPYs for the bulk, then one pipeline for the rest: the number of round trips does not grow
+with the number of uploads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from model.alerts import AlertTransition
+from model.effects import Effects, OutboxRecord, VehicleSnapshot
+from model.rescue import RescueCase
+from store import alerts, cases, frame_block, notify, outbox, segments, signal_names, vehicle_state
+from store.database import Connection
+
+
+def write(conn: Connection, effects: Sequence[Effects]) -> None:
+    """Write the effects of uploads, in their order; a vehicle may come more than once."""
+    if not effects:
+        return
+    numbers = signal_names.numbers_of(conn)
+    segments.write(
+        conn,
+        [
+            segments.Upload(e.vehicle_id, e.signals, numbers.column(conn, e.signals.table))
+            for e in effects
+        ],
+    )
+    frame_block.write(conn, [(e.vehicle_id, e.frames) for e in effects])
+    snapshots = [(e.snapshot, e.signals.table.profile) for e in effects]
+    known = numbers.of(conn, dict.fromkeys(sorted(vehicle_state.names_in(snapshots)), ""))
+    with conn.pipeline():
+        vehicle_state.upsert(conn, snapshots, known)
+        _write_people(
+            conn,
+            [t for e in effects for t in e.transitions],
+            [c for e in effects for c in e.cases],
+            [o for e in effects for o in e.outbox],
+        )
+
+
+def correct(
+    conn: Connection,
+    snapshot: VehicleSnapshot,
+    transitions: Iterable[AlertTransition],
+    requested: Sequence[RescueCase],
+) -> None:
+    """Write what a look at one vehicle without a new upload found: a tick, a run over history."""
+    with conn.pipeline():
+        vehicle_state.save_memory(conn, snapshot)
+        _write_people(conn, list(transitions), requested, [])
+
+
+def _write_people(
+    conn: Connection,
+    transitions: Sequence[AlertTransition],
+    requested: Sequence[RescueCase],
+    records: Sequence[OutboxRecord],
+) -> None:
+    touched = alerts.fold(conn, transitions)
+    cases.insert_requested(conn, requested)
+    outbox.add(conn, *records)
+    notify.tell(conn, [f"alert:{a}" for a in touched] + [f"case:{c.case_id}" for c in requested])

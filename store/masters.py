@@ -1,0 +1,234 @@
+"""Vehicles, gateways, stations and rescue units."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Iterable, Sequence
+
+from psycopg.rows import class_row, dict_row
+
+from model.vehicle import Record, RescueUnit, Station, Vehicle
+from model.wire import partition_of
+from store.database import Connection, UnknownRowError
+
+TOKEN_BYTES = 32
+
+
+class Gateway(Record):
+    """A gateway that may push, and for whom."""
+
+    gateway_id: str
+    vins: frozenset[str]
+
+
+class StoredVehicle(Record):
+    """A vehicle with its key in the bulk tables."""
+
+    vehicle_id: int
+    vehicle: Vehicle
+
+
+class StoredUnit(Record):
+    """A rescue unit and the case it is offered or works on."""
+
+    unit: RescueUnit
+    case_id: uuid.UUID | None
+
+
+def upsert_vehicles(conn: Connection, vehicles: Sequence[Vehicle]) -> dict[str, int]:
+    """Create or change vehicles; vehicle_id by VIN."""
+    installed = conn.execute("select partitions::int from installation").fetchone()
+    assert installed is not None, "migrate first"
+    ordered = sorted({v.vin: v for v in vehicles}.values(), key=lambda v: v.vin)
+    rows = conn.execute(
+        "insert into vehicle (vin, partition, profile, attrs)"
+        " select * from unnest(%s::text[], %s::smallint[], %s::text[], %s::jsonb[])"
+        " on conflict (vin) do update set profile = excluded.profile, attrs = excluded.attrs"
+        " returning vin, vehicle_id",
+        [
+            [v.vin for v in ordered],
+            [partition_of(v.vin, int(str(installed[0]))) for v in ordered],
+            [v.profile for v in ordered],
+            [v.model_dump_json(exclude={"vin", "profile"}) for v in ordered],
+        ],
+    )
+    return {str(vin): int(str(vehicle_id)) for vin, vehicle_id in rows}
+
+
+def vehicle_of(vin: object, profile: object, attrs: object) -> Vehicle:
+    """The record from its three columns."""
+    assert isinstance(attrs, dict)
+    return Vehicle.model_validate({**attrs, "vin": vin, "profile": profile})
+
+
+def vehicles(conn: Connection, vins: Iterable[str]) -> dict[str, StoredVehicle]:
+    """The vehicles that exist, by VIN."""
+    rows = conn.execute(
+        "select vehicle_id, vin, profile, attrs from vehicle where vin = any(%s)", [list(vins)]
+    )
+    return {
+        str(vin): StoredVehicle(
+            vehicle_id=int(str(vehicle_id)), vehicle=vehicle_of(vin, profile, attrs)
+        )
+        for vehicle_id, vin, profile, attrs in rows
+    }
+
+
+def vehicle(conn: Connection, vin: str) -> Vehicle:
+    """One vehicle. Raises UnknownRowError."""
+    found = vehicles(conn, [vin])
+    if vin not in found:
+        raise UnknownRowError("vehicle")
+    return found[vin].vehicle
+
+
+def vehicle_page(
+    conn: Connection, *, search: str = "", after: str = "", limit: int = 50
+) -> list[Vehicle]:
+    """Vehicles in VIN order, from behind `after`; `search` is part of a VIN or plate."""
+    rows = conn.execute(
+        "select vin, profile, attrs from vehicle where vin > %(after)s"
+        " and (%(search)s = '' or strpos(vin, upper(%(search)s)) > 0"
+        "      or strpos(upper(attrs ->> 'plate'), upper(%(search)s)) > 0)"
+        " order by vin limit %(limit)s",
+        {"after": after, "search": search, "limit": limit},
+    )
+    return [vehicle_of(*row) for row in rows]
+
+
+def create_gateway(conn: Connection, gateway_id: str, vins: Sequence[str]) -> str:
+    """Register a gateway or give it a new token and VIN list; the token is returned only here.
+
+    Raises UnknownRowError when a vehicle does not exist.
+    """
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    conn.execute(
+        "insert into gateway (gateway_id, token_sha256) values (%s, %s)"
+        " on conflict (gateway_id) do update"
+        " set token_sha256 = excluded.token_sha256, revoked_at = null",
+        [gateway_id, _hash(token)],
+    )
+    bind_gateway(conn, gateway_id, vins)
+    return token
+
+
+def bind_gateway(conn: Connection, gateway_id: str, vins: Sequence[str]) -> None:
+    """Replace the VIN list of a gateway. Raises UnknownRowError when a vehicle does not exist."""
+    wanted = sorted(set(vins))
+    conn.execute("delete from gateway_vehicle where gateway_id = %s", [gateway_id])
+    bound = conn.execute(
+        "insert into gateway_vehicle (gateway_id, vin)"
+        " select %s, vin from vehicle where vin = any(%s)",
+        [gateway_id, wanted],
+    ).rowcount
+    if bound != len(wanted):
+        raise UnknownRowError("vehicle")
+
+
+def revoke_gateway(conn: Connection, gateway_id: str) -> None:
+    """The token stops working at once."""
+    conn.execute("update gateway set revoked_at = now() where gateway_id = %s", [gateway_id])
+
+
+def find_gateway(conn: Connection, token_sha256: bytes) -> Gateway | None:
+    """The gateway whose token has this hash, unless revoked."""
+    row = conn.execute(
+        "select g.gateway_id, coalesce(array_agg(v.vin) filter (where v.vin is not null), '{}')"
+        " from gateway g left join gateway_vehicle v using (gateway_id)"
+        " where g.token_sha256 = %s and g.revoked_at is null group by g.gateway_id",
+        [token_sha256],
+    ).fetchone()
+    return None if row is None else Gateway.model_validate({"gateway_id": row[0], "vins": row[1]})
+
+
+def upsert_stations(conn: Connection, stations: Sequence[Station]) -> None:
+    """Create or change stations."""
+    conn.cursor().executemany(
+        "insert into station values (%(station_id)s, %(name)s, %(name_en)s, %(latitude_deg)s,"
+        " %(longitude_deg)s, %(zone)s) on conflict (station_id) do update set name = excluded.name,"
+        " name_en = excluded.name_en, latitude_deg = excluded.latitude_deg,"
+        " longitude_deg = excluded.longitude_deg, zone = excluded.zone",
+        [s.model_dump(mode="json") for s in sorted(stations, key=lambda s: s.station_id)],
+    )
+
+
+def stations(conn: Connection) -> list[Station]:
+    """All stations."""
+    with conn.cursor(row_factory=class_row(Station)) as cur:
+        return cur.execute("select * from station order by station_id").fetchall()
+
+
+def upsert_units(conn: Connection, units: Sequence[RescueUnit]) -> None:
+    """Create or change rescue units."""
+    conn.cursor().executemany(
+        "insert into rescue_unit values (%(unit_id)s, %(station_id)s, %(name)s, %(capabilities)s,"
+        " %(on_duty)s, %(latitude_deg)s, %(longitude_deg)s, null) on conflict (unit_id) do update"
+        " set station_id = excluded.station_id, name = excluded.name,"
+        " capabilities = excluded.capabilities, on_duty = excluded.on_duty,"
+        " latitude_deg = excluded.latitude_deg, longitude_deg = excluded.longitude_deg",
+        [
+            {**u.model_dump(), "capabilities": sorted(u.capabilities)}
+            for u in sorted(units, key=lambda u: u.unit_id)
+        ],
+    )
+
+
+def units(conn: Connection) -> list[StoredUnit]:
+    """All rescue units and what they are at."""
+    with conn.cursor(row_factory=dict_row) as cur:
+        rows = cur.execute("select * from rescue_unit order by unit_id").fetchall()
+    return [
+        StoredUnit(case_id=row.pop("case_id"), unit=RescueUnit.model_validate(row)) for row in rows
+    ]
+
+
+def free_units(conn: Connection) -> list[RescueUnit]:
+    """Units on duty without a case."""
+    return [u.unit for u in units(conn) if u.unit.on_duty and u.case_id is None]
+
+
+def engage_unit(conn: Connection, unit_id: str, case_id: uuid.UUID) -> bool:
+    """Give a free unit on duty to a case; False when another case has it meanwhile.
+
+    The row lock decides between rivals: two cases never get one unit.
+    """
+    changed = conn.execute(
+        "update rescue_unit set case_id = %(case)s where unit_id = %(unit)s and on_duty"
+        " and (case_id is null or case_id = %(case)s)",
+        {"unit": unit_id, "case": case_id},
+    )
+    return changed.rowcount == 1
+
+
+def release_unit(conn: Connection, unit_id: str, case_id: uuid.UUID) -> None:
+    """The unit is free again; nothing happens when it already works for another case."""
+    conn.execute(
+        "update rescue_unit set case_id = null where unit_id = %s and case_id = %s",
+        [unit_id, case_id],
+    )
+
+
+def set_duty(conn: Connection, unit_id: str, on_duty: bool) -> None:
+    """Sign a unit on or off. Raises UnknownRowError."""
+    changed = conn.execute(
+        "update rescue_unit set on_duty = %s where unit_id = %s", [on_duty, unit_id]
+    )
+    if changed.rowcount == 0:
+        raise UnknownRowError("rescue unit")
+
+
+def move_unit(conn: Connection, unit_id: str, latitude_deg: float, longitude_deg: float) -> None:
+    """Where a unit is now. Raises UnknownRowError."""
+    changed = conn.execute(
+        "update rescue_unit set latitude_deg = %s, longitude_deg = %s where unit_id = %s",
+        [latitude_deg, longitude_deg, unit_id],
+    )
+    if changed.rowcount == 0:
+        raise UnknownRowError("rescue unit")
+
+
+def _hash(token: str) -> bytes:
+    """A random token of 256 bits needs no salt and no slow hash."""
+    return hashlib.sha256(token.encode()).digest()
