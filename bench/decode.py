@@ -2,7 +2,8 @@
 
 The product's decode call on 5 000-frame batches against cantools' `Message.decode` frame by
 frame (choices off, message looked up in a plain dict), in turns in one process; the ratio is the
-median over the rounds. Values are compared first: both must say the same.
+median over the rounds. Both must give the same number of values; that the values are the same, bit
+by bit, is what tests/decoders/test_against_cantools.py shows.
 """
 
 from __future__ import annotations

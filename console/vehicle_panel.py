@@ -14,6 +14,7 @@ from console.chart import chart_options
 from console.figures import age, left, quantity
 from console.text import Speech
 from console.widgets import Rows, box, button, set_class, set_text, show_if, words
+from model.catalogue import catalogue
 
 #: Period of the chart in minutes -> its step in seconds.
 PERIODS = {15: 1, 60: 60, 360: 60, 1440: 60}
@@ -233,6 +234,7 @@ class VehiclePanel:
 
 
 def first_signal(detail: VehicleDetail, names: list[str]) -> str:
-    """What to draw first: what an open alert is about, else speed, else anything."""
+    """What to draw first: what an open alert is about (curves first), else speed, else anything."""
     wanted = [name for alert in detail.open_alerts for name in alert.evidence]
+    wanted.sort(key=lambda name: name in catalogue() and catalogue()[name].on_change)
     return next((n for n in (*wanted, "speed_kmh", *names) if n in names), "")

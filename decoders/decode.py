@@ -103,7 +103,8 @@ def _sections(batch: FrameBatch) -> Iterator[Frames]:
             yield Frames(
                 observed_ns=batch.observed_ns[rows],
                 can_id=batch.can_id[rows],
-                length=batch.length[rows].astype(np.int32),
+                # A gateway's word is not taken for more bytes than it sent.
+                length=np.minimum(batch.length[rows], payload.shape[1]).astype(np.int32),
                 payload=payload[low:high],
                 row=np.arange(first + low, first + high),
             )

@@ -164,6 +164,8 @@ def _select(
     found = [(group, row)]
     while len(group):
         number = counts[group]
+        if not number.any():
+            break
         selector = ranges(groups.selector_start[group].astype(np.int64), number)
         rows = np.repeat(row, number)
         there = plan.selector_bits.need[selector] <= frames.length[rows]

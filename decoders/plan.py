@@ -157,7 +157,7 @@ def cached_plan(profile: Profile, cache_dir: Path) -> Plan:
     path = Path(cache_dir) / f"plan-{PLAN_VERSION}-{profile.hash}.npz"
     try:
         return read_plan(path.read_bytes())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         plan = compile_plan(profile)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
@@ -189,7 +189,7 @@ def plan_bytes(plan: Plan) -> bytes:
 
 
 def read_plan(content: bytes) -> Plan:
-    """Inverse of `plan_bytes`. Raises ValueError, KeyError or BadZipFile for anything else."""
+    """Inverse of `plan_bytes`. Raises EOFError, ValueError, KeyError or BadZipFile otherwise."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         head = json.loads(arrays["head"].tobytes())
         if head["version"] != PLAN_VERSION:

@@ -115,10 +115,16 @@ class Columns:
 
 def join(parts: list[Columns]) -> Columns:
     """Rows of all parts, one after the other."""
-    width = max(p.payload.shape[1] for p in parts)
-    payload = [np.pad(p.payload, ((0, 0), (0, width - p.payload.shape[1]))) for p in parts]
     named = {n: np.concatenate([getattr(p, n) for p in parts]) for n in _NAMES}
-    return Columns(**named, payload=np.concatenate(payload))
+    widths = {p.payload.shape[1] for p in parts}
+    if len(widths) == 1:
+        return Columns(**named, payload=np.concatenate([p.payload for p in parts]))
+    payload = np.zeros((len(named["can_id"]), max(widths)), np.uint8)
+    row = 0
+    for part in parts:
+        payload[row : row + len(part), : part.payload.shape[1]] = part.payload
+        row += len(part)
+    return Columns(**named, payload=payload)
 
 
 def in_order(parts: list[Columns], places: list[NDArray[np.intp]], lines: int) -> Columns:

@@ -79,7 +79,8 @@ def create_app(
     )
     desk = IngestDesk(log, directory, limits, clock, metrics)
     ready = Readiness(log, readiness, limits.ready_timeout_s)
-    app = IngestApi(title="Roadcall ingest", version="1")
+    # FastAPI's own pages load their scripts from elsewhere; /openapi.json is the contract.
+    app = IngestApi(title="Roadcall", version="1", docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(Exception, answer_unexpected)
     app.add_route(FRAMES_ADDRESS, desk.receive, methods=["POST"])

@@ -10,12 +10,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from ingest import candump, mf4, ndjson
+from ingest.asc import AscReader
+from ingest.blf import read_blf
+from ingest.can_csv import CanCsvReader
 from ingest.columns import BusNumbers, Columns, Faults, rebatch
 from ingest.gvret import GvretReader
 from ingest.log_open import detect, open_log
+from ingest.trc import TrcReader
 from model.frames import FrameBatch
 
 #: Text is read in blocks of about this size.
@@ -39,7 +43,7 @@ def read_log(
 
     The same file gives the same batches, so that a sender may resume by counting. Broken lines go
     to `faults`; `strict` raises LogFaultError at the first. `zone` is the logger's time zone, for
-    formats that write local time (.asc). Raises DecodeError for a file of no known format.
+    formats that write local time (.asc, .blf, .trc). Raises DecodeError for an unknown format.
     """
     faults = Faults(strict=strict) if faults is None else faults
     faults.strict = faults.strict or strict
@@ -74,18 +78,17 @@ def _read_ndjson(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Col
         yield ndjson.parse(text, first_line=line, faults=faults)[0]
 
 
-def _read_gvret(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
-    reader = GvretReader(faults)
-    for text, line in blocks(stream):
-        yield reader.read(text, line)
+class _BlockReader(Protocol):
+    def read(self, text: bytes, first_line: int) -> Columns: ...
 
 
-def _read_with_python_can(name: str) -> Reader:
+def _by_lines(make: Callable[[Faults, tzinfo], _BlockReader]) -> Reader:
+    """A reader of a file of lines, made anew for each file."""
+
     def read(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
-        from ingest import can_readers  # python-can takes a second to import
-
-        reader: Reader = getattr(can_readers, name)
-        return reader(stream, faults, zone)
+        reader = make(faults, zone)
+        for text, line in blocks(stream):
+            yield reader.read(text, line)
 
     return read
 
@@ -101,10 +104,10 @@ def _read_mf4(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Column
 _READERS: dict[str, Reader] = {
     "candump": _read_candump,
     "ndjson": _read_ndjson,
-    "gvret": _read_gvret,
-    "asc": _read_with_python_can("read_asc"),
-    "blf": _read_with_python_can("read_blf"),
-    "trc": _read_with_python_can("read_trc"),
-    "can_csv": _read_with_python_can("read_csv"),
+    "gvret": _by_lines(lambda faults, zone: GvretReader(faults)),
+    "asc": _by_lines(AscReader),
+    "blf": read_blf,
+    "trc": _by_lines(TrcReader),
+    "can_csv": _by_lines(lambda faults, zone: CanCsvReader(faults)),
     "mf4": _read_mf4,
 }

@@ -1,69 +1,82 @@
-"""The lines of a text log for a reader that ends at its first broken line."""
+"""What every line-by-line reader of a text log shares."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
-from typing import BinaryIO
+from abc import ABC, abstractmethod
 
-#: Longest line; a longer one arrives in pieces, each a fault.
+from ingest.columns import Columns, Faults, RowBuffer
+from model.errors import DecodeError
+from model.frames import EXTENDED_ID, ID_MASK
+
+#: Longest line looked at; 64 bytes with everything Vector writes beside them fit in 600.
 MAX_LINE = 4096
-MAX_HEADER_LINES = 200
+#: Payload bytes of each CAN FD data length code.
+FD_LENGTHS = (*range(9), 12, 16, 20, 24, 32, 48, 64)
 
 
-class ResumableLines:
-    """Lines, counted, that can be handed to a second reader where the first one stopped.
+class LineReader(ABC):
+    """Reads blocks of lines of one file, one line at a time; keeps what the header said."""
 
-    The second reader gets the header again. `see` is shown each line once; `ending` is handed out
-    after the header, for readers that would swallow the first line after it.
-    """
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
 
-    def __init__(
-        self,
-        stream: BinaryIO,
-        *,
-        is_header: Callable[[str], bool],
-        see: Callable[[str], None] = lambda line: None,
-        ending: str = "",
-    ) -> None:
-        self._text = io.TextIOWrapper(stream, "latin-1", newline="\n")
-        self._is_header, self._see, self._ending = is_header, see, ending
-        self._header: list[str] = []
-        self._again: list[str] = []
-        self._in_header = True
-        self.number = 0
-        self.ended = False
+    @abstractmethod
+    def read_line(self, line: str, rows: RowBuffer) -> None:
+        """Add the line's frame, if it holds one. Raises DecodeError for a broken line."""
 
-    def __iter__(self) -> ResumableLines:
-        return self
+    def read(self, text: bytes, first_line: int) -> Columns:
+        """Frames of whole lines in line order."""
+        rows = RowBuffer()
+        for number, line in enumerate(_decode(text).split("\n"), first_line):
+            try:
+                if len(line) > MAX_LINE:
+                    raise DecodeError(f"{len(line)} characters, limit {MAX_LINE}")
+                self.read_line(line, rows)
+            except DecodeError as error:
+                self._faults.add(number, str(error))
+        return rows.columns()
 
-    def __next__(self) -> str:
-        if self._again:
-            return self._again.pop(0)
-        line = self._text.readline(MAX_LINE)
-        if not line:
-            self.ended = True
-            raise StopIteration
-        self.number += 1
-        self._see(line)
-        if self._in_header:
-            if self._is_header(line) and len(self._header) < MAX_HEADER_LINES:
-                self._header.append(line)
-                return line
-            self._in_header = False
-            if self._ending:
-                self._header.append(self._ending)
-                self._again = [line]
-                return self._ending
-        return line
 
-    def restart(self) -> None:
-        """Give the header once more before what follows."""
-        self._again = list(self._header)
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
-    def detach(self) -> None:
-        """Leave the stream open for whoever opened it."""
-        self._text.detach()
 
-    def close(self) -> None:
-        """Readers close what they read; the file is its opener's."""
+def integer(text: str, base: int, name: str, limit: int = 2**62) -> int:
+    """A plain number of at most 19 digits. Raises DecodeError naming what it was to be."""
+    if text.isascii() and text.isalnum() and len(text) <= 19:
+        try:
+            value = int(text, base)
+        except ValueError:
+            value = limit + 1
+        if value <= limit:
+            return value
+    raise DecodeError(f"{name} is not a number up to {limit}")
+
+
+def identifier(text: str, base: int, *, extended: bool) -> int:
+    """An identifier with its kind bit."""
+    value = integer(text, base, "id", int(ID_MASK))
+    return value | int(EXTENDED_ID) if extended else value
+
+
+def payload(cells: list[str], size: int, base: int = 16) -> bytes:
+    """The first `size` cells as bytes. Raises DecodeError where one is missing or no byte."""
+    cells = cells[:size]
+    if len(cells) < size:
+        raise DecodeError(f"{size} bytes promised, {len(cells)} found")
+    if base == 16:
+        digits = "".join(cells)
+        if len(digits) == 2 * size and all(len(cell) == 2 for cell in cells):
+            try:
+                return bytes.fromhex(digits)
+            except ValueError:
+                pass
+    return bytes(integer(cell, base, "byte", 255) for cell in cells)
+
+
+def fraction_ns(digits: str) -> int:
+    """Digits after the point of a number of seconds, as whole ns."""
+    return int(digits[:9].ljust(9, "0"))

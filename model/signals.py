@@ -7,7 +7,7 @@ A run is all samples of one signal from one source (J1939 source address) in one
     run_source   int16[r]    J1939 source address, -1 where there is none
     run_start    int64[r+1]  run i holds samples run_start[i] .. run_start[i+1]-1
     observed_ns  int64[m]    ns since 1970-01-01 UTC; frame order inside a run
-    value        float64[m]  in table.units[signal]; the raw number where quality is not GOOD
+    value        float64[m]  in table.units[signal]; raw where quality is ABNORMAL or INVALID
     quality      uint8[m]    Quality
 """
 

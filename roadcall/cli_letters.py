@@ -13,9 +13,8 @@ from rich.table import Table
 from model.log import BatchKey, LogRecord, StoredRecord
 from roadcall import wiring
 from roadcall.cli_run import open_settings
-from roadcall.kafka_log import KafkaLog
+from roadcall.frame_log import open_log
 from roadcall.settings import Settings
-from roadcall.web import frame_log
 from store import dead_letters
 from store.database import Pool, transaction
 from store.dead_letters import StoredDeadLetter
@@ -90,16 +89,10 @@ def redrive(
 
 
 async def _append(settings: Settings, pool: Pool, rows: list[StoredDeadLetter]) -> None:
-    log = frame_log(settings, pool, lambda: None)
-    if isinstance(log, KafkaLog):
-        await log.start()
-    try:
+    async with open_log(settings, pool) as log:
         for row in rows:
             await log.append([_record(row.origin)])
             await asyncio.to_thread(_mark, pool, row.dead_letter_id)
-    finally:
-        if isinstance(log, KafkaLog):
-            await log.stop()
 
 
 def _mark(pool: Pool, dead_letter_id: int) -> None:

@@ -145,6 +145,7 @@ def _local_token(settings: Settings, vehicles: list[Vehicle], vin: str) -> str:
         digest = hashlib.sha256(token.encode()).digest()
         if masters.find_gateway(conn, digest) is None:
             token = masters.create_gateway(conn, f"{LOCAL_GATEWAY}-{socket.gethostname()}", vins)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
             file.write_text(token, "ascii")
         else:

@@ -14,9 +14,8 @@ import structlog
 import typer
 
 from model.clock import SystemClock
-from roadcall import dispatcher, embedded_worker, logs, wiring
+from roadcall import logs, wiring
 from roadcall.settings import Settings
-from roadcall.web import add_console, frame_log, ingest_app, serve
 from store import inbox
 from store.database import Pool
 
@@ -35,8 +34,10 @@ def register(app: typer.Typer) -> None:
 
 def up() -> None:
     """Everything on this machine: database, ingest, worker, dispatcher, console on one port."""
+    from roadcall import web
+
     settings = open_settings()
-    clock = SystemClock()
+    _end_on_sigterm()
     with ExitStack() as stack:
         database = stack.enter_context(wiring.database(settings))
         pool = database.pool
@@ -45,19 +46,18 @@ def up() -> None:
         else:
             wake = stack.enter_context(_worker_child(settings, database.dsn))
         stack.enter_context(_dispatcher(settings, pool))
-        frames = frame_log(settings, pool, wake)
-        application = ingest_app(settings, pool, clock, frames)
-        add_console(application, settings, pool, clock)
         log.info("up", address=f"http://{settings.host}:{settings.port}/")
-        serve(application, settings, frames)
+        web.serve_ingest(settings, pool, SystemClock(), wake=wake, console=True)
 
 
 def ingest() -> None:
     """Take uploads over HTTP and answer when the log has them."""
+    from roadcall import web
+
     settings = open_settings()
+    _end_on_sigterm()
     with wiring.database(settings, keep_running=True) as database:
-        frames = frame_log(settings, database.pool, lambda: None)
-        serve(ingest_app(settings, database.pool, SystemClock(), frames), settings, frames)
+        web.serve_ingest(settings, database.pool, SystemClock())
 
 
 def worker() -> None:
@@ -94,11 +94,14 @@ def console() -> None:
     """The API and the station page."""
     from fastapi import FastAPI
 
+    from roadcall import web
+
     settings = open_settings()
+    _end_on_sigterm()
     with wiring.database(settings, keep_running=True) as database:
-        application = FastAPI(title="Roadcall console")
-        add_console(application, settings, database.pool, SystemClock())
-        serve(application, settings)
+        application = FastAPI(title="Roadcall", version="1", docs_url=None, redoc_url=None)
+        web.add_console(application, settings, database.pool, SystemClock())
+        web.serve(application, settings)
 
 
 def migrate() -> None:
@@ -116,6 +119,8 @@ def open_settings() -> Settings:
 
 @contextmanager
 def _embedded_worker(settings: Settings, pool: Pool) -> Iterator[Callable[[], None]]:
+    from roadcall import embedded_worker
+
     runner = embedded_worker.EmbeddedWorker(
         pool,
         wiring.owner(settings, pool, inbox.TOPIC),
@@ -133,6 +138,8 @@ def _embedded_worker(settings: Settings, pool: Pool) -> Iterator[Callable[[], No
 
 @contextmanager
 def _dispatcher(settings: Settings, pool: Pool) -> Iterator[None]:
+    from roadcall import dispatcher
+
     stop = threading.Event()
     texts = wiring.rule_texts(wiring.bundle_of(settings))
 
@@ -184,6 +191,14 @@ def _worker_child(settings: Settings, dsn: str) -> Iterator[Callable[[], None]]:
             child.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
             child.kill()
+
+
+def _end_on_sigterm() -> None:
+    """Leave like any other exit, so that children and servers of ours are stopped.
+
+    uvicorn raises the signal again after its own shutdown; without this it would end us there.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def _wait_for_signal() -> None:

@@ -18,7 +18,7 @@ from model.clock import NS, SystemClock
 from roadcall import wiring
 from roadcall.cli_run import open_settings
 from roadcall.demo_check import Summary, settled
-from roadcall.demo_people import act
+from roadcall.demo_people import CALM, act
 from roadcall.demo_stage import DemoError, Stage, stage
 from roadcall.demo_table import table
 from roadcall.settings import Settings
@@ -53,9 +53,8 @@ def demo(
     fleet = Fleet(VEHICLES, SEED, SCENARIOS, start_ns, rate=FRAME_RATE)
     with stage(settings, fleet) as running:
         console = Console()
-        console.print(
-            f"[bold]Station page[/]  {running.address}/     [bold]API[/]  {running.address}/docs"
-        )
+        console.print(f"[bold]Station page[/]  {running.address}/")
+        console.print(f"[bold]API[/]           {running.address}/openapi.json")
         with contextlib.suppress(KeyboardInterrupt):
             missed, summary = asyncio.run(_play(running, fleet, settings, console, once))
             if once:
@@ -66,7 +65,7 @@ async def _play(
     running: Stage, fleet: Fleet, settings: Settings, console: Console, once: bool
 ) -> tuple[list[SeededFault], Summary]:
     gateway = Gateway(running.address, running.token)
-    people = asyncio.create_task(act(running.address))
+    people = asyncio.create_task(act(running.address, 1.0 if once else CALM))
     with Live(console=console, refresh_per_second=2, transient=False) as live:
         shown = asyncio.create_task(_show(live, running, gateway))
         driven = asyncio.create_task(_drive(running, fleet, settings, gateway, once))

@@ -14,10 +14,12 @@ NEXT_STEP = {
     "accepted": (15.0, "arrive"),
     "on_scene": (15.0, "clear"),
 }
+#: How much slower they are when somebody looks on, who may be quicker on the page.
+CALM = 8.0
 LOOK_EVERY_S = 0.5
 
 
-async def act(address: str) -> None:
+async def act(address: str, patience: float = 1.0) -> None:
     """Until cancelled."""
     seen: dict[str, tuple[str, float]] = {}
     loop = asyncio.get_running_loop()
@@ -27,7 +29,7 @@ async def act(address: str) -> None:
             try:
                 cases = (await client.get("/v1/cases")).raise_for_status().json()["items"]
                 for case in cases:
-                    await _maybe_act(client, case, seen, loop.time())
+                    await _maybe_act(client, case, seen, loop.time() / patience)
             except httpx.HTTPError:
                 continue
 

@@ -49,8 +49,10 @@ def stage(settings: Settings, fleet: Fleet) -> Iterator[Stage]:
     settings = _own(settings)
     home = wiring.home_of(settings)
     if settings.dsn is None:
-        EmbeddedPostgres(home).stop()
-        shutil.rmtree(home, ignore_errors=True)
+        server = EmbeddedPostgres(home)
+        server.stop()
+        shutil.rmtree(server.home, ignore_errors=True)
+    home.mkdir(parents=True, exist_ok=True)
     with wiring.database(settings) as database:
         token = _seed(database.pool, fleet)
         address = f"http://127.0.0.1:{settings.port}"

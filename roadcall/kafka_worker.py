@@ -35,7 +35,7 @@ from model.clock import Clock
 from model.errors import RoadcallError
 from model.log import StoredRecord
 from roadcall.kafka_log import PARTITIONS, TOPIC, declare_topic
-from roadcall.partition_feed import PartitionFeed
+from roadcall.partition_feed import LogHoleError, PartitionFeed
 from roadcall.processor import Processor
 
 GROUP = "roadcall"
@@ -179,6 +179,8 @@ def create_app(
         async for messages in stream.noack_take(plan.take_records, within=TAKE_WITHIN_S):
             try:
                 await _apply(app, feed, messages, given_up)
+            except LogHoleError as error:
+                _end_process(EXIT_TRY_AGAIN, "worker.hole", reason=str(error))
             except Exception:
                 # Faust would restart the agent behind the messages it has not acknowledged.
                 log.exception("worker.bug")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -68,29 +68,35 @@ class PartitionFeed:
         """Return True once the records are committed, by us or by another owner before us.
 
         Retries while the database is away; False when `given_up` says that the partitions are
-        being taken from us. Raises LogHoleError.
+        being taken from us. Raises LogHoleError after committing what stands before the hole.
         """
         wanted = list(records)
         pause_s = FIRST_PAUSE_S
         while not given_up():
             async with self._turn:
-                todo = await self._due(wanted)
-                if not todo:
-                    return True
-                try:
-                    await self._call(self._processor.apply, todo)
-                except StaleOwnerError as error:
-                    log.warning("feed.other_owner", partition=error.partition)
-                    await self._assign_again()
-                except StoreUnavailableError as error:
-                    log.warning("feed.store_unavailable", reason=str(error))
-                else:
-                    for partition, of_one in todo.items():
-                        self._move(partition, of_one[-1].position + 1)
+                todo, hole = await self._due(wanted)
+                if not todo or await self._applied(todo):
+                    if hole is not None:
+                        raise hole
                     return True
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         return False
+
+    async def _applied(self, todo: Mapping[int, Sequence[StoredRecord]]) -> bool:
+        """Whether the processor has committed them."""
+        try:
+            await self._call(self._processor.apply, todo)
+        except StaleOwnerError as error:
+            log.warning("feed.other_owner", partition=error.partition)
+            await self._assign_again()
+            return False
+        except StoreUnavailableError as error:
+            log.warning("feed.store_unavailable", reason=str(error))
+            return False
+        for partition, of_one in todo.items():
+            self._move(partition, of_one[-1].position + 1)
+        return True
 
     async def tick(self, now_ns: int) -> None:
         """The processor's wall-clock duties; a failure is made good by a later tick."""
@@ -134,31 +140,34 @@ class PartitionFeed:
         except StoreUnavailableError as error:
             log.warning("feed.store_unavailable", reason=str(error))
 
-    async def _due(self, records: Iterable[StoredRecord]) -> dict[int, list[StoredRecord]]:
-        """By partition, what the ledger has not seen; checked to have no holes."""
+    async def _due(
+        self, records: Iterable[StoredRecord]
+    ) -> tuple[dict[int, list[StoredRecord]], LogHoleError | None]:
+        """By partition, what the ledger has not seen, up to the first hole."""
         due: dict[int, list[StoredRecord]] = {}
         for record in records:
-            of_one = due.setdefault(record.partition, [])
-            begin = self.next_position.get(record.partition)
-            if begin is None or record.position < begin:
+            partition, got = record.partition, record.position
+            begin = self.next_position.get(partition)
+            if begin is None or got < begin:
                 continue
+            of_one = due.get(partition)
             expected = of_one[-1].position + 1 if of_one else begin
-            if record.position != expected:
-                await self._check_hole(record, expected)
-            of_one.append(record)
-        self._untouched -= due.keys()
-        return {partition: of_one for partition, of_one in due.items() if of_one}
+            if got != expected and not await self._accepts_hole(partition, expected, got):
+                return due, LogHoleError(partition=partition, expected=expected, got=got)
+            due.setdefault(partition, []).append(record)
+            self._untouched.discard(partition)
+        return due, None
 
-    async def _check_hole(self, record: StoredRecord, expected: int) -> None:
-        """Accept a hole that is in the log itself: retention has deleted what was there, or the
+    async def _accepts_hole(self, partition: int, expected: int, got: int) -> bool:
+        """Whether the hole is in the log itself: retention has deleted what was there, or the
         first record of a fresh process does not stand where the ledger points (markers of a
         stranger's transactions). Any other may be a delivery we missed: begin again."""
-        partition, got = record.partition, record.position
         if partition in self._untouched:
             self._move(partition, got)
         elif await self._oldest(partition) < got:
-            raise LogHoleError(partition=partition, expected=expected, got=got)
+            return False
         log.error("feed.records_missing", partition=partition, expected=expected, got=got)
+        return True
 
     def _move(self, partition: int, position: int) -> None:
         if self.next_position.get(partition) != position:

@@ -26,6 +26,8 @@ from rules import lane
 from rules.bundle import Bundle
 from rules.lane import Step, VehicleRules
 
+#: Older than any sample.
+NEVER = -(2**63)
 #: A serious alert waits this long for a position; `request_for` decides whether it still counts.
 WAITING_LIMIT_NS = 24 * 3600 * 1_000_000_000
 #: A position older than this does not say where the car is now.
@@ -127,21 +129,23 @@ def _is_serious(transition: AlertTransition) -> bool:
 
 
 def merge_last(last: LastValues, signals: SignalBatch) -> LastValues:
-    """Newest GOOD sample of each signal, old and new."""
-    values = dict(last.values)
-    good = signals.quality == Quality.GOOD
-    names, starts = signals.table.names, signals.run_start
-    for i, signal in enumerate(signals.run_signal.tolist()):
-        run = slice(int(starts[i]), int(starts[i + 1]))
-        rows = np.flatnonzero(good[run])
-        if not len(rows):
-            continue
-        times = signals.observed_ns[run][rows]
-        newest = len(times) - 1 - int(np.argmax(times[::-1]))
-        observed_ns = int(times[newest])
+    """Newest GOOD sample of each signal, old and new; of equal times the later one."""
+    if not len(signals):
+        return last
+    starts, counts = signals.run_start[:-1], np.diff(signals.run_start)
+    assert counts.all(), "a run has samples"
+    times = np.where(signals.quality == Quality.GOOD, signals.observed_ns, NEVER)
+    newest = np.maximum.reduceat(times, starts)
+    rows = np.where(times == np.repeat(newest, counts), np.arange(len(times)), -1)
+    row = np.maximum.reduceat(rows, starts)
+    values, names = dict(last.values), signals.table.names
+    found = zip(
+        signals.run_signal.tolist(), newest.tolist(), signals.value[row].tolist(), strict=True
+    )
+    for signal, observed_ns, value in found:
         known = values.get(names[signal])
-        if known is None or known[1] <= observed_ns:
-            values[names[signal]] = (float(signals.value[run][rows[newest]]), observed_ns)
+        if observed_ns != NEVER and (known is None or known[1] <= observed_ns):
+            values[names[signal]] = (value, observed_ns)
     return LastValues(values)
 
 

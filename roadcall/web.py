@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from console import api, pages
-from console.config import ConsoleConfig
 from ingest.http import IngestLimits, create_app
 from model.clock import Clock
 from model.log import FrameLog
 from roadcall.directory import StoredGateways
-from roadcall.inbox_log import InboxLog
-from roadcall.kafka_log import KafkaLog
+from roadcall.frame_log import open_log
 from roadcall.settings import Settings
 from roadcall.wiring import bundle_of, rule_texts
 from store.database import Pool, answers
-
-
-def frame_log(settings: Settings, pool: Pool, on_append: Callable[[], None]) -> FrameLog:
-    """The log of the chosen transport."""
-    if settings.kafka is None:
-        return InboxLog(pool, settings.partitions, on_append)
-    return KafkaLog(settings.kafka, topic=settings.kafka_topic, partitions=settings.partitions)
 
 
 def ingest_app(settings: Settings, pool: Pool, clock: Clock, log: FrameLog) -> FastAPI:
@@ -42,31 +32,48 @@ def ingest_app(settings: Settings, pool: Pool, clock: Clock, log: FrameLog) -> F
 
 def add_console(app: FastAPI, settings: Settings, pool: Pool, clock: Clock) -> None:
     """Stations' side: API and pages."""
+    from console import api, pages  # a second of imports that other processes are spared
+    from console.config import ConsoleConfig
+
+    if settings.console_token is None:  # open, so no other name may lead a browser here
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     config = ConsoleConfig(token=settings.console_token, rule_texts=rule_texts(bundle_of(settings)))
     app.include_router(api.create_api(pool, clock, config))
     pages.mount(app, pool, clock, config)
 
 
-def serve(app: FastAPI, settings: Settings, log: FrameLog | None = None) -> None:
-    """Run until SIGTERM or Ctrl-C; the log is opened and closed inside the server's loop."""
-    inner = app.router.lifespan_context
+def serve(app: FastAPI, settings: Settings) -> None:
+    """Run until SIGTERM or Ctrl-C."""
+    asyncio.run(_serve(app, settings))
 
-    @contextlib.asynccontextmanager
-    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
-        if isinstance(log, KafkaLog):
-            await log.start()
-        async with inner(application):
-            yield
-        if isinstance(log, KafkaLog):
-            await log.stop()
 
-    app.router.lifespan_context = lifespan
+def serve_ingest(
+    settings: Settings,
+    pool: Pool,
+    clock: Clock,
+    *,
+    wake: Callable[[], None] = lambda: None,
+    console: bool = False,
+) -> None:
+    """Ingest, with the console beside it if asked; the log lives in the server's loop."""
+
+    async def run() -> None:
+        async with open_log(settings, pool, wake) as log:
+            app = ingest_app(settings, pool, clock, log)
+            if console:
+                add_console(app, settings, pool, clock)
+            await _serve(app, settings)
+
+    asyncio.run(run())
+
+
+async def _serve(app: FastAPI, settings: Settings) -> None:
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         log_level="warning",
-        access_log=False,
+        access_log=False,  # it would print VINs
         timeout_graceful_shutdown=5,
     )
-    asyncio.run(uvicorn.Server(config).serve())
+    await uvicorn.Server(config).serve()

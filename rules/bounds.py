@@ -30,11 +30,12 @@ class Bounds:
 
     def may_fire(self, instance: Instance, counted: tuple[tuple[int, ...], ...]) -> bool:
         """Whether an idle rule could become true anywhere in sight."""
-        stored = zip(instance.counts, counted, strict=False)
-        self._stored = {count.text: len(moments) for count, moments in stored}
-        if any(count.inner.may(self)[0] for count in instance.counts):
-            return True
-        return any(level.node.may(self)[0] for level in instance.levels)
+        if instance.counts:
+            stored = zip(instance.counts, counted, strict=False)
+            self._stored = {count.text: len(moments) for count, moments in stored}
+            if any(count.inner.may(self, True) for count in instance.counts):
+                return True
+        return any(level.node.may(self, True) for level in instance.levels)
 
     def may_name(self, code: Code) -> bool:
         """Whether any report in sight names the code."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from model.alerts import AlertTransition
 from rules.bounds import Bounds
-from rules.memory import Key, VehicleRules, forget, state_for
+from rules.memory import Key, VehicleRules, forget, state_for, wanted_holds
 from rules.plan import Instance, Plan
 from rules.samples import hold, hold_codes, merge
 from rules.state import RuleState, RuleStep, chart
@@ -121,11 +121,12 @@ def settle(
             states[finding.key] = finding.after
     passed = [c for c in rules.chunks if c.oldest_ns < watermark_ns]
     chunks = tuple(c for c in rules.chunks if c.newest_ns >= watermark_ns)
-    held = hold(rules.held, passed, watermark_ns) if passed else rules.held
+    wanted = wanted_holds(plan, states)
+    held = hold(rules.held, passed, watermark_ns, wanted) if passed else rules.held
     return replace(
         rules,
         watermark_ns=watermark_ns,
-        held=forget(plan, held, watermark_ns, states),
+        held=forget(plan, held, watermark_ns, wanted),
         named=hold_codes(rules.named, passed, rules.watermark_ns, watermark_ns),
         states=states,
         chunks=merge(chunks) if len(chunks) > MAX_CHUNKS else chunks,

@@ -82,21 +82,26 @@ class VehicleRules:
         )
 
 
-def forget(plan: Plan, held: Holds, watermark_ns: int, states: dict[Key, RuleState]) -> Holds:
-    """Held samples that can still matter.
+def wanted_holds(plan: Plan, states: dict[Key, RuleState]) -> frozenset[int]:
+    """Signals whose last sample below the watermark can still matter.
 
     A sample of a signal that stands alone in its rules matters only while one of them is busy:
     an idle rule does not care whether it is false or unknown.
     """
-    busy: set[int] = set()
-    if states:
-        rules = {rule for rule, _ in states}
-        busy = {s for i in plan.instances if i.rule_id in rules for s in i.signals}
+    if not states:
+        return plan.joined
+    rules = {rule for rule, _ in states}
+    busy = {s for i in plan.instances if i.rule_id in rules for s in i.signals}
+    return plan.joined | busy
+
+
+def forget(plan: Plan, held: Holds, watermark_ns: int, wanted: frozenset[int]) -> Holds:
+    """Held samples that are wanted and not too old to be believed by any rule."""
+    believed = plan.believed_ns
     return {
-        (signal, source): row
-        for (signal, source), row in held.items()
-        if (signal in plan.joined or signal in busy)
-        and watermark_ns - row.observed_ns <= plan.believed_ns.get(signal, 0)
+        key: row
+        for key, row in held.items()
+        if key[0] in wanted and watermark_ns - row.observed_ns <= believed.get(key[0], 0)
     }
 
 

@@ -3,6 +3,7 @@
 Every node answers two questions. `values`/`truth`: what is it at each point of a timeline, with
 three-valued logic (neither true nor false = unknown, Kleene). `span`/`may`: what can it be at all,
 given the smallest and largest value of each signal; this decides per upload whether to look closer.
+`may(box, True)` asks whether it could be true somewhere, `may(box, False)` whether false.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ class Number(Protocol):
 
 
 class Condition(Protocol):
-    """True, false or unknown per point. `may` is (may be true, may be false)."""
+    """True, false or unknown per point."""
 
     def truth(self, columns: Columns) -> Truth: ...
-    def may(self, box: Box) -> tuple[bool, bool]: ...
+    def may(self, box: Box, truth: bool) -> bool: ...
     def children(self) -> tuple[Node, ...]: ...
 
 
@@ -101,8 +102,8 @@ class Signal:
         value = columns.number(self.index)
         return value == 1, value == 0
 
-    def may(self, box: Box) -> tuple[bool, bool]:
-        return box.hi[self.index] >= 1, box.lo[self.index] <= 0
+    def may(self, box: Box, truth: bool) -> bool:
+        return box.hi[self.index] >= 1 if truth else box.lo[self.index] <= 0
 
     def children(self) -> tuple[Node, ...]:
         return ()
@@ -192,19 +193,20 @@ class Compare:
         equal, differ = a == b, (a < b) | (a > b)
         return (equal, differ) if self.operator == "==" else (differ, equal)
 
-    def may(self, box: Box) -> tuple[bool, bool]:
+    def may(self, box: Box, truth: bool) -> bool:
         (a, b), (c, d) = self.left.span(box), self.right.span(box)
         match self.operator:
             case "<":
-                return a < d, b >= c
+                return a < d if truth else b >= c
             case "<=":
-                return a <= d, b > c
+                return a <= d if truth else b > c
             case ">":
-                return b > c, a <= d
+                return b > c if truth else a <= d
             case ">=":
-                return b >= c, a < d
-        equal, differ = a <= d and c <= b, a < d or c < b
-        return (equal, differ) if self.operator == "==" else (differ, equal)
+                return b >= c if truth else a < d
+        if (self.operator == "==") == truth:
+            return a <= d and c <= b
+        return a < d or c < b
 
     def children(self) -> tuple[Node, ...]:
         return self.left, self.right
@@ -221,9 +223,11 @@ class And:
             true, false = true & t, false | f
         return true, false
 
-    def may(self, box: Box) -> tuple[bool, bool]:
-        each = [part.may(box) for part in self.parts]
-        return all(t for t, _ in each), any(f for _, f in each)
+    def may(self, box: Box, truth: bool) -> bool:
+        for part in self.parts:  # a plain loop: this runs for every rule of every upload
+            if part.may(box, truth) is not truth:
+                return not truth
+        return truth
 
     def children(self) -> tuple[Node, ...]:
         return self.parts
@@ -240,9 +244,11 @@ class Or:
             true, false = true | t, false & f
         return true, false
 
-    def may(self, box: Box) -> tuple[bool, bool]:
-        each = [part.may(box) for part in self.parts]
-        return any(t for t, _ in each), all(f for _, f in each)
+    def may(self, box: Box, truth: bool) -> bool:
+        for part in self.parts:
+            if part.may(box, truth) is truth:
+                return truth
+        return not truth
 
     def children(self) -> tuple[Node, ...]:
         return self.parts
@@ -256,9 +262,8 @@ class Not:
         true, false = self.inner.truth(columns)
         return false, true
 
-    def may(self, box: Box) -> tuple[bool, bool]:
-        true, false = self.inner.may(box)
-        return false, true
+    def may(self, box: Box, truth: bool) -> bool:
+        return self.inner.may(box, not truth)
 
     def children(self) -> tuple[Node, ...]:
         return (self.inner,)
@@ -284,8 +289,8 @@ class Code:
     def truth(self, columns: Columns) -> Truth:
         return columns.code(self)
 
-    def may(self, box: Box) -> tuple[bool, bool]:
-        return box.may_name(self), True
+    def may(self, box: Box, truth: bool) -> bool:
+        return box.may_name(self) if truth else True
 
     def children(self) -> tuple[Node, ...]:
         return ()
@@ -302,8 +307,8 @@ class Absent:
     def truth(self, columns: Columns) -> Truth:
         return columns.absent(self.signal, self.silence_ns)
 
-    def may(self, box: Box) -> tuple[bool, bool]:
-        return box.may_be_silent(self.signal, self.silence_ns), True
+    def may(self, box: Box, truth: bool) -> bool:
+        return box.may_be_silent(self.signal, self.silence_ns) if truth else True
 
     def children(self) -> tuple[Node, ...]:
         return ()
@@ -327,8 +332,8 @@ class Count:
     def truth(self, columns: Columns) -> Truth:
         return columns.enough(self)
 
-    def may(self, box: Box) -> tuple[bool, bool]:
-        return box.counted(self) >= self.least or self.inner.may(box)[0], True
+    def may(self, box: Box, truth: bool) -> bool:
+        return not truth or box.counted(self) >= self.least or self.inner.may(box, True)
 
     def children(self) -> tuple[Node, ...]:
         return (self.inner,)

@@ -9,8 +9,9 @@ which is enough to see every silence of 30 s and more exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,8 +195,8 @@ Holds = dict[tuple[int, int], Held]
 Named = dict[tuple[str, str], int]
 
 
-def hold(held: Holds, chunks: Sequence[Chunk], watermark_ns: int) -> Holds:
-    """What is held at the watermark: the newest samples before it."""
+def hold(held: Holds, chunks: Sequence[Chunk], watermark_ns: int, wanted: Collection[int]) -> Holds:
+    """What is held at the watermark: the newest samples before it, of the wanted signals."""
     after = dict(held)
     for chunk in chunks:
         if not chunk.signal:
@@ -213,12 +214,15 @@ def hold(held: Holds, chunks: Sequence[Chunk], watermark_ns: int) -> Holds:
             strict=True,
         )
         for signal, source, count, row, time, value in rows:
-            if not count:
+            if not count or signal not in wanted:
                 continue
             good = _last_good(chunk, row, count) if math.isnan(value) else time
             found = Held(time, value, good)
             old = after.get((signal, source))
-            after[signal, source] = found if old is None else _newer(old, found)
+            if old is None or old.observed_ns < time == good:
+                after[signal, source] = found
+            else:
+                after[signal, source] = _newer(old, found)
     return after
 
 
@@ -245,10 +249,10 @@ def hold_codes(named: Named, chunks: Sequence[Chunk], from_ns: int, watermark_ns
     if not due:
         return named
     after = dict(named)
-    for naming in due:
-        for ecu, text in [key for key in after if key[0] == naming.ecu]:
-            if text not in naming.named:
-                del after[ecu, text]
-        for text in naming.named:
-            after[naming.ecu, text] = naming.observed_ns
+    for (time, ecu), same in groupby(due, lambda n: (n.observed_ns, n.ecu)):
+        # Reports of one ECU in one moment are one report.
+        texts = {text for naming in same for text in naming.named}
+        for key in [key for key in after if key[0] == ecu and key[1] not in texts]:
+            del after[key]
+        after |= {(ecu, text): time for text in texts}
     return after

@@ -6,8 +6,9 @@ Per instance, at each point p in event time:
                      because an input expired; unknown for another reason keeps it
     idle             a level true at p whose run is at least `hold` old -> FIRING at the highest
                      such severity; the alert started where the earliest run began
-    firing           unknown for `stale_after` since the last known point -> STALE at that moment;
-                     known again -> FIRING; a higher level's run old enough -> FIRING, same alert;
+    firing           known = a level is true, or clear is true or false;
+                     nothing known for `stale_after` -> STALE at that moment, known again -> FIRING;
+                     a higher level's run old enough -> FIRING, same alert;
                      else clear true at p, its run at least its hold old -> CLEARED, runs forgotten
 """
 
@@ -240,7 +241,7 @@ def chart(instance: Instance, timeline: Timeline) -> Course:
 
     levels = tuple(track(level.node, level.hold_ns) for level in instance.levels)
     clear = track(instance.clear, instance.clear_hold_ns)
-    known = np.logical_or.reduce([*(t.known for t in levels), clear.known])
+    known = np.logical_or.reduce([*(t.true for t in levels), clear.known])
     return Course(instance, timeline, levels, clear, known)
 
 

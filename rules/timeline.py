@@ -98,8 +98,9 @@ class Sight:
         }
         fresh = sorted(n for c in self.chunks for n in c.namings if n.observed_ns >= self.from_ns)
         for naming in fresh:
-            named = code.text in naming.named
-            rows.setdefault(naming.ecu, {})[naming.observed_ns] = named
+            row = rows.setdefault(naming.ecu, {})
+            named = code.text in naming.named or row.get(naming.observed_ns, False)
+            row[naming.observed_ns] = named
         return [
             (np.array(list(row), np.int64), np.array(list(row.values()), np.bool_))
             for row in rows.values()
@@ -141,7 +142,9 @@ class Timeline:
         for rows in self._codes.values():
             for times, named in rows:
                 ends = np.append(times[1:], FOREVER)
-                parts += [times, (times + gap + 1)[named & (ends > times + gap)]]
+                told_before = np.append(False, named[:-1])
+                parts.append(times[named | told_before])
+                parts.append((times + gap + 1)[named & (ends > times + gap)])
         if not parts:
             return np.zeros(0, np.int64)
         points = np.unique(np.concatenate(parts))

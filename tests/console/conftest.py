@@ -1,4 +1,4 @@
-"""A migrated database of its own for every test, filled by the store's own functions."""
+"""The fresh database of each test, filled by the store's own functions, and the API on top."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from datetime import timedelta
 
 import httpx
 import numpy as np
-import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from console.api import create_api
@@ -33,46 +30,14 @@ from model.severity import Severity
 from model.signals import SignalBatch, SignalTable
 from model.vehicle import RescueUnit, Station, Vehicle, Zone
 from store import alerts, cases, clocks, effects, maintenance, masters, notify
-from store.database import Pool, connect, open_pool, transaction
-from store.embedded import EmbeddedPostgres
-from store.migrate import migrate
+from store.database import Pool, open_pool, transaction
 
-PARTITIONS = 4
 TOKEN = "operator-secret"
 #: 2025-03-01T08:00:00Z, a whole minute.
 NOON_NS = 1_740_816_000 * NS
 RULES = {"ice.coolant.overtemp": {"zh": "冷却液温度过高", "en": "Coolant overheating"}}
 VINS = [f"LRDCALLDEM{i:07}" for i in range(1, 8)]
 CAR = VINS[0]
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """DSN of a server whose database `console_template` is migrated and empty."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("console-pg"))
-    dsn = server.start()
-    _create(dsn, "console_template")
-    conn = connect(make_conninfo(dsn, dbname="console_template"))
-    migrate(conn, PARTITIONS, timescale=False)
-    conn.close()
-    yield dsn
-    server.stop()
-
-
-@pytest.fixture
-def dsn(template: str) -> Iterator[str]:
-    """A fresh database."""
-    name = f"console_{uuid.uuid4().hex[:12]}"
-    _create(template, name, "console_template")
-    yield make_conninfo(template, dbname=name)
-    with psycopg.connect(template, autocommit=True) as conn:
-        conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
-def _create(dsn: str, name: str, template: str = "template1") -> None:
-    command = sql.SQL("create database {} template {}")
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(command.format(sql.Identifier(name), sql.Identifier(template)))
 
 
 @pytest.fixture

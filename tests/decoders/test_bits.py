@@ -47,10 +47,9 @@ def test_any_field_anywhere(
         if length > 53 and wanted:
             run = list(signals.run_signal).index(signals.table.names.index(name))
             assert signals.exact[run].tolist() == wanted
-    whole = max(need(*place[:3]) for place in places if need(*place[:3]) <= 64)
-    cut = [len(p) < whole for p in payloads] if whole else []
+    reach = max((n for n in (need(*place[:3]) for place in places) if n <= 64), default=0)
     assert signals.frame_status.tolist() == [
-        FrameStatus.SHORT if short else FrameStatus.OK for short in cut
+        FrameStatus.SHORT if len(p) < reach else FrameStatus.OK for p in payloads
     ]
 
 
@@ -168,6 +167,14 @@ def test_wide_integers_scale_without_a_second_rounding() -> None:
     signals = run_decoder(plan, [(1, raw.to_bytes(8, "little"))]).signals
     assert signals.value.tolist() == [float(raw * 3 + 1)]
     assert signals.exact[0].tolist() == [raw]
+
+
+def test_a_length_beyond_the_payload_is_not_believed(counter: Plan) -> None:
+    wide = plan_of('BO_ 5 A: 64 X\n SG_ N : 496|16@1+ (1,0) [0|0] "" X\n')
+    batch = make_batch([(5, bytes(8)), (5, bytes(8))])
+    batch.length[:] = 255
+    for plan, samples in ((wide, 0), (counter, 2)):
+        assert len(Decoder(plan).decode(batch, Tails()).signals) == samples
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=8)), max_size=20))

@@ -38,10 +38,13 @@ class Rig:
         servers, partitions = self.broker.servers, self.broker.partitions
         return KafkaLog(servers, topic=self.topic, partitions=partitions, confirm_limit_s=5.0)
 
-    def start_worker(self, instance: str = "one") -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, instance: str = "one", stall_limit_s: float = 300.0
+    ) -> subprocess.Popen[bytes]:
         """A supervised worker keeps its instance name and gets its partitions back at once."""
         facts = [self.postgres.dsn, self.broker.servers, self.topic, str(self.broker.partitions)]
-        worker = subprocess.Popen([sys.executable, WORKER, *facts, instance])
+        facts += [instance, str(stall_limit_s)]
+        worker = subprocess.Popen([sys.executable, WORKER, *facts])
         self.workers.append(worker)
         return worker
 

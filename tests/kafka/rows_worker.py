@@ -1,7 +1,7 @@
 """A worker process for the fault tests: the real Kafka worker over a processor that writes one row
 per record and nothing else. The rows have no unique key, so a repetition would show.
 
-    rows_worker.py DSN SERVERS TOPIC PARTITIONS [INSTANCE]
+    rows_worker.py DSN SERVERS TOPIC PARTITIONS INSTANCE STALL_LIMIT_S
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class RowsProcessor:
         """Nothing is due."""
 
 
-def main(dsn: str, servers: str, topic: str, partitions: str, instance: str = "") -> int:
+def main(
+    dsn: str, servers: str, topic: str, partitions: str, instance: str, stall_limit_s: str
+) -> int:
     logs.configure(json_logs=False)
     pool = open_pool(dsn, 4)
     plan = WorkerPlan(
@@ -62,6 +64,7 @@ def main(dsn: str, servers: str, topic: str, partitions: str, instance: str = ""
         partitions=int(partitions),
         group=f"rows.{topic}",
         instance=instance or None,
+        stall_limit_s=float(stall_limit_s),
     )
     try:
         return run(plan, RowsProcessor(pool, topic), SystemClock())

@@ -7,7 +7,7 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from roadcall.kafka_worker import EXIT_BUG, EXIT_MISCONFIGURED, EXIT_OK
+from roadcall.kafka_worker import EXIT_BUG, EXIT_MISCONFIGURED, EXIT_OK, EXIT_TRY_AGAIN
 from store.database import connect
 
 
@@ -77,6 +77,23 @@ def test_a_log_that_ends_before_the_ledger_is_refused(rig) -> None:
 
 
 @pytest.mark.kafka
+def test_a_hole_in_the_log_stops_the_worker_once(apache_rig) -> None:
+    rig = apache_rig
+    rig.push_now(["before"])
+    stranger = Producer({"bootstrap.servers": rig.broker.servers, "transactional.id": rig.topic})
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    for partition in range(rig.broker.partitions):
+        stranger.produce(rig.topic, key=b"stranger", value=b"", partition=partition)
+    stranger.commit_transaction(30)  # its markers take positions that no record has
+    rig.push_now(["after"])
+    assert rig.start_worker().wait(60) == EXIT_TRY_AGAIN
+    rig.start_worker()
+    rig.wait_for({"before", "after"})
+    assert len(rig.rows()) == rig.broker.partitions + 2
+
+
+@pytest.mark.kafka
 @pytest.mark.slow
 def test_exactly_once_under_kill_9_and_sigterm_of_the_worker(apache_rig) -> None:
     rig = apache_rig
@@ -138,6 +155,25 @@ def test_sigterm_ends_a_worker_whose_database_is_away(apache_rig) -> None:
         rig.push_now(names("b", 20))
         time.sleep(2)
         assert rig.terminate(worker) == EXIT_OK
+    finally:
+        rig.postgres.start()
+    rig.start_worker()
+    rig.assert_exactly_once()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_worker_that_gets_nowhere_ends_and_its_successor_goes_on(apache_rig) -> None:
+    rig = apache_rig
+    worker = rig.start_worker(stall_limit_s=4.0)
+    rig.push_now(names("a", 20))
+    rig.wait_for(set(names("a", 20)))
+    time.sleep(12)
+    assert worker.poll() is None  # an idle log is no stall
+    rig.postgres.stop()
+    try:
+        rig.push_now(names("b", 20))
+        assert worker.wait(40) == EXIT_TRY_AGAIN
     finally:
         rig.postgres.start()
     rig.start_worker()

@@ -34,13 +34,7 @@ def agent_faults(agent: ast.AsyncFunctionDef | ast.FunctionDef, mark: ast.Call) 
     found = [] if keywords.get("concurrency") == "1" else ["concurrency is not 1"]
     stream = agent.args.args[0].arg
     uses = [n for n in ast.walk(agent) if isinstance(n, ast.Name) and n.id == stream]
-    taken = [
-        n
-        for n in ast.walk(agent)
-        if isinstance(n, ast.Attribute)
-        and n.attr == "noack_take"
-        and ast.unparse(n.value) == stream
-    ]
+    taken = [n for n in ast.walk(agent) if ast.unparse(n) == f"{stream}.noack_take"]
     if len(uses) != 1 or len(taken) != 1:
         found.append("the stream is read by something else than one noack_take")
     catches = [h for n in ast.walk(agent) if isinstance(n, ast.Try) for h in n.handlers]

@@ -176,6 +176,24 @@ def test_a_fresh_process_begins_at_the_first_record_there_is() -> None:
     assert processor.applied == [(0, 4)]
 
 
+def test_what_stands_before_a_hole_is_applied_so_that_a_successor_gets_past_it() -> None:
+    processor = ScriptedProcessor({}, StoreUnavailableError("away"))
+
+    async def scene() -> None:
+        for _ in range(2):
+            feed = feed_of(processor)
+            await feed.assign([0])
+            await feed.apply(records(1, 0))
+            try:
+                await feed.apply(records(0, 0, 2, 3))
+            except LogHoleError as error:
+                assert (error.expected, error.got) == (1, 2)
+        assert feed.next_position == {0: 4}
+
+    asyncio.run(scene())
+    assert processor.applied == [(0, 0), (0, 2), (0, 3)]
+
+
 def test_a_failed_tick_is_made_good_later() -> None:
     processor = ScriptedProcessor(
         {}, StoreUnavailableError("away"), StaleOwnerError(partition=0, expected=0)

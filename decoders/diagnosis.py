@@ -1,0 +1,192 @@
+"""Everything the diagnostic frames of a batch say: reassembled, matched to requests, decoded.
+
+Only rows that an `AddressBook` selects are looked at one by one, and of those not the answers the
+kernel reads by itself: single frames with one value of service 01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoders import iso14229, iso14229_did, iso14229_refusal, j1979_services, kwp2000
+from decoders.answers import Answer, Origin
+from decoders.frame_rows import frame_rows
+from decoders.iso14229_did import DataIdentifier
+from decoders.iso15765 import MAX_SESSIONS, NO_ADDRESS, Message, Reassembly
+from decoders.iso15765_addresses import AddressBook, Route
+from decoders.j1979_pids import PID_BYTES
+from model.clock import NS
+from model.codes import CodeReport, EcuFact
+from model.errors import DecodeError
+from model.frames import FrameBatch
+from model.signals import FrameStatus
+
+#: Services whose answers mean more when the request is known.
+_ASKED = frozenset({0x18, 0x19, 0x22})
+#: An ECU answers, or says that it needs longer (NRC 78), within P2*: 5 s (ISO 14229-2).
+PATIENCE_NS = 5 * NS
+MAX_REQUESTS, REQUEST_BYTES = 32, 8
+_ANSWER, _REFUSED, _PENDING = 0x40, 0x7F, 0x78
+#: Below this many rows sorting out what the kernel read costs more than reading it.
+_FEW_ROWS = 32
+_READINESS_PID = 1
+
+Key = tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class Requests:
+    """The last request of each (bus, ECU or everybody, service), the oldest first."""
+
+    asked: dict[Key, tuple[int, bytes]] = field(default_factory=dict)
+
+    def note(self, observed_ns: int, key: Key, payload: bytes) -> None:
+        """Remember a request, or that its answer is delayed."""
+        self.asked.pop(key, None)
+        self.asked[key] = (observed_ns, payload[:REQUEST_BYTES])
+        if len(self.asked) > MAX_REQUESTS:
+            self.expire(observed_ns)
+        while len(self.asked) > MAX_REQUESTS:
+            del self.asked[next(iter(self.asked))]
+
+    def find(self, begun_ns: int, bus: int, route: Route, service: int) -> bytes | None:
+        """The request an answer belongs to: the latest of this service it may be for."""
+        found = [
+            entry
+            for key in (route.answers, route.everybody)
+            if (entry := self.asked.get((bus, key, service)))
+            and 0 <= begun_ns - entry[0] <= PATIENCE_NS
+        ]
+        return max(found)[1] if found else None
+
+    def expire(self, now_ns: int) -> None:
+        """Forget requests that no answer can belong to any more."""
+        for key, (observed_ns, _) in list(self.asked.items()):
+            if now_ns - observed_ns > PATIENCE_NS:
+                del self.asked[key]
+
+    def to_memory(self) -> list[list[int | str]]:
+        """JSON-able rows."""
+        return [[*key, at_ns, request.hex()] for key, (at_ns, request) in self.asked.items()]
+
+    @classmethod
+    def from_memory(cls, rows: Sequence[Sequence[int | str]]) -> Requests:
+        """Inverse of `to_memory`."""
+        requests = cls()
+        for bus, ecu, service, at_ns, request in rows:
+            key = (int(bus), int(ecu), int(service))
+            requests.asked[key] = (int(at_ns), bytes.fromhex(str(request)))
+        return requests
+
+
+@dataclass(slots=True)
+class Heard:
+    """What was said, in order of time. `pids` are (row, can_id, PID, bytes) for the DBC."""
+
+    reports: list[CodeReport] = field(default_factory=list)
+    facts: list[EcuFact] = field(default_factory=list)
+    pids: list[tuple[int, int, int, bytes]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Listener:
+    """Messages and requests on their way of one vehicle."""
+
+    book: AddressBook
+    reassembly: Reassembly = field(default_factory=Reassembly)
+    requests: Requests = field(default_factory=Requests)
+    dids: Mapping[int, DataIdentifier] = field(default_factory=dict)
+
+    def listen(self, batch: FrameBatch, status: NDArray[np.uint8]) -> Heard:
+        """Take the batch's diagnostic frames; their `status` becomes OK, or SHORT when cut off."""
+        heard = Heard()
+        rows = self._unread(batch, self.book.select(batch.can_id), status)
+        for row, observed_ns, bus, can_id, frame in frame_rows(batch, rows):
+            route = self.book.route(can_id)
+            message = self.reassembly.receive(observed_ns, bus, can_id, frame, route.offset)
+            try:
+                taken = route.trusted if message is None else self._take(message, row, heard)
+            except DecodeError:
+                status[row] = FrameStatus.SHORT
+                continue
+            if taken and status[row] != FrameStatus.SHORT:
+                status[row] = FrameStatus.OK
+        return heard
+
+    def _take(self, message: Message, row: int, heard: Heard) -> bool:
+        """One whole message; False when it is none of ours. Raises `DecodeError`."""
+        begun_ns, observed_ns, bus, can_id, address, payload = message
+        route = self.book.route(can_id)
+        service = payload[0]
+        if not service & _ANSWER:
+            if service in _ASKED:
+                self.requests.note(observed_ns, (bus, route.asks, service), payload)
+            return route.trusted or service in _ASKED
+        refused = service == _REFUSED and len(payload) > 1
+        asked = payload[1] if refused else service - _ANSWER
+        request = self.requests.find(begun_ns, bus, route, asked)
+        if not route.trusted and request is None:
+            return False
+        if refused and payload[2:3] == bytes([_PENDING]) and request is not None:
+            self.requests.note(observed_ns, (bus, route.answers, asked), request)
+        ecu = route.ecu if address == NO_ADDRESS else route.ecu << 8 | address
+        answer = self._decode(payload, Origin(observed_ns, bus, ecu), request)
+        heard.reports += answer.reports
+        heard.facts += answer.facts
+        # The kernel has read the first value of a single frame.
+        first = 1 if len(payload) < 8 and begun_ns == observed_ns else 0
+        heard.pids += [(row, can_id, pid, content) for pid, content in answer.pids[first:]]
+        return True
+
+    def _decode(self, payload: bytes, origin: Origin, request: bytes | None) -> Answer:
+        service = payload[0]
+        if service in j1979_services.ANSWERS:
+            return j1979_services.decode(payload, origin)
+        if service == kwp2000.ANSWER:
+            return kwp2000.decode(payload, origin, request)
+        if service == iso14229.ANSWER:
+            return iso14229.decode(payload, origin, request, self.dids)
+        if service == iso14229_did.ANSWER:
+            return iso14229_did.decode(payload, origin, self.dids)
+        if service == _REFUSED:
+            return iso14229_refusal.decode(payload, origin)
+        return Answer()
+
+    def _unread(
+        self, batch: FrameBatch, rows: NDArray[np.intp], status: NDArray[np.uint8]
+    ) -> NDArray[np.intp]:
+        """Rows without the answers that the kernel reads by itself."""
+        classic = rows[rows < batch.n8]
+        if len(classic) <= _FEW_ROWS:
+            return rows
+        can_id = batch.can_id[classic]
+        head = batch.payload8[classic, :3]
+        alone = (head[:, 1] == j1979_services.CURRENT) & (head[:, 2] != _READINESS_PID)
+        alone &= head[:, 0] == PID_BYTES[head[:, 2]] + 2
+        alone &= batch.length[classic] > head[:, 0]
+        alone &= np.array([self._plain(i) for i in can_id.tolist()], np.bool_)
+        # A single frame ends a message on its way: those are told.
+        busy = {key[1] for key in self.reassembly.sessions}
+        busy |= set(can_id[head[:, 0] >> 4 == 1].tolist())
+        if busy:
+            alone &= ~np.isin(can_id, np.array(sorted(busy), np.uint32))
+        read = classic[alone]
+        status[read[status[read] != FrameStatus.SHORT]] = FrameStatus.OK
+        return rows[~np.isin(rows, read)]
+
+    def _plain(self, can_id: int) -> bool:
+        route = self.book.route(can_id)
+        return route.trusted and not route.offset
+
+    def expire(self, now_ns: int) -> None:
+        """Forget what is over when the vehicle's clock says `now_ns`."""
+        self.reassembly.expire(now_ns)
+        if not self.reassembly.sessions:
+            self.requests.expire(now_ns)
+
+
+assert MAX_SESSIONS <= MAX_REQUESTS

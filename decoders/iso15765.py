@@ -1,0 +1,171 @@
+"""Reassembles diagnostic messages from the CAN frames a gateway overheard.
+
+Source: ISO 15765-2 (edition: docs/sources.md), protocol control information.
+
+    frame              byte 0      next bytes                    payload from byte
+    single             0L          -                             1     L = length, 1-7
+    single, CAN FD     00          length                        2     frames above 8 bytes only
+    first              1L LL       -                             2     L LL = length, to 4095
+    first, escape      10 00       length, 4 bytes, big-endian   6     lengths above 4095 only
+    consecutive        2N          -                             1     N = sequence, 1..F, 0, 1..
+    flow control       3S          block size, st_min            -     S: 0 go on, 1 wait, 2 overflow
+
+Normal and normal fixed addressing start at byte 0 of the CAN frame; extended and mixed addressing
+put an address byte before it (`offset` 1), which is then part of who is speaking.
+
+We only listen: flow control belongs to the two speakers and changes nothing here. What breaks the
+rules: a frame that cannot be read is ignored; a wrong sequence number, a consecutive frame cut
+short or later than N_Cr, or a new first or single frame of the same speaker ends the message on
+its way, which is then lost; a message above `MAX_SIZE` is not collected. Consecutive frames of no
+message are ignored. Pure: state in, state out, one message a time per (bus, identifier, address).
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from model.clock import NS
+
+SINGLE, FIRST, CONSECUTIVE, FLOW_CONTROL = 0, 1, 2, 3
+CLASSIC, ESCAPE_FROM = 8, 4095
+#: Longest pause between two frames of a message.
+N_CR_NS = 1 * NS
+#: Longest message collected: more is a download, not a diagnosis.
+MAX_SIZE = 16_384
+#: At most this many messages at once and bytes remembered between batches; the oldest go first.
+MAX_SESSIONS, MAX_MEMORY_BYTES = 32, 4096
+NO_ADDRESS = -1
+
+Key = tuple[int, int, int]
+
+
+class Message(NamedTuple):
+    """One whole message; `begun_ns` and `observed_ns` are the times of its first and last frame."""
+
+    begun_ns: int
+    observed_ns: int
+    bus: int
+    can_id: int
+    address: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Session:
+    """A message on its way; `width` is the length of its frames."""
+
+    begun_ns: int
+    seen_ns: int
+    size: int
+    width: int
+    next: int = 1
+    received: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(slots=True)
+class Reassembly:
+    """All messages on their way of one vehicle, the oldest first; `broken` counts those lost."""
+
+    sessions: dict[Key, Session] = field(default_factory=dict)
+    broken: int = 0
+
+    def receive(
+        self, observed_ns: int, bus: int, can_id: int, frame: bytes, offset: int = 0
+    ) -> Message | None:
+        """Take one frame; a message when it was the last one needed."""
+        length = len(frame)
+        if length <= offset:
+            return None
+        key = (bus, can_id, frame[0] if offset else NO_ADDRESS)
+        control = frame[offset]
+        kind = control >> 4
+        if kind == SINGLE:
+            start, size = offset + 1, control
+            if length > CLASSIC:
+                if control or length <= start:
+                    return None
+                start, size = offset + 2, frame[offset + 1]
+            if not 0 < size <= length - start:
+                return None
+            if self.sessions:
+                self._lose(key)
+            return Message(observed_ns, observed_ns, *key, frame[start : start + size])
+        if kind == CONSECUTIVE:
+            return self._go_on(observed_ns, key, frame, offset)
+        if kind == FIRST and length >= CLASSIC:
+            self._open(observed_ns, key, frame, offset)
+        return None
+
+    def _open(self, observed_ns: int, key: Key, frame: bytes, offset: int) -> None:
+        size, start = (frame[offset] & 0xF) << 8 | frame[offset + 1], offset + 2
+        if not size:
+            size, start = int.from_bytes(frame[offset + 2 : offset + 6], "big"), offset + 6
+            if size <= ESCAPE_FROM:
+                return
+        if size <= max(len(frame) - start, CLASSIC - 1 - offset):
+            return  # a single frame would have done
+        self._lose(key)
+        if size > MAX_SIZE:
+            self.broken += 1
+            return
+        session = Session(observed_ns, observed_ns, size, len(frame))
+        session.received += frame[start:]
+        self.sessions[key] = session
+        while len(self.sessions) > MAX_SESSIONS:
+            self._lose(next(iter(self.sessions)))
+
+    def _go_on(self, observed_ns: int, key: Key, frame: bytes, offset: int) -> Message | None:
+        session = self.sessions.get(key)
+        if session is None:
+            return None
+        missing = session.size - len(session.received)
+        part = len(frame) - offset - 1
+        if (
+            not 0 <= observed_ns - session.seen_ns <= N_CR_NS
+            or frame[offset] & 0xF != session.next & 0xF
+            or (part < missing and len(frame) != session.width)
+        ):
+            self._lose(key)
+            return None
+        session.seen_ns = observed_ns
+        session.next += 1
+        session.received += frame[offset + 1 : offset + 1 + missing]
+        if part < missing:
+            return None
+        del self.sessions[key]
+        return Message(session.begun_ns, observed_ns, *key, bytes(session.received))
+
+    def _lose(self, key: Key) -> None:
+        if self.sessions.pop(key, None) is not None:
+            self.broken += 1
+
+    def expire(self, now_ns: int) -> None:
+        """Forget messages whose time is over when the vehicle's clock says `now_ns`."""
+        for key, session in list(self.sessions.items()):
+            if now_ns - session.seen_ns > N_CR_NS:
+                self._lose(key)
+
+    def to_memory(self) -> list[list[int | str]]:
+        """JSON-able rows, the newest messages that fit `MAX_MEMORY_BYTES`."""
+        rows: list[list[int | str]] = []
+        room = MAX_MEMORY_BYTES
+        for key, s in reversed(self.sessions.items()):
+            room -= len(s.received)
+            if room < 0:
+                break
+            numbers = [*key, s.begun_ns, s.seen_ns, s.size, s.width, s.next]
+            rows.append([*numbers, b64encode(s.received).decode()])
+        return rows[::-1]
+
+    @classmethod
+    def from_memory(cls, rows: Sequence[Sequence[int | str]]) -> Reassembly:
+        """Inverse of `to_memory`."""
+        reassembly = cls()
+        for *numbers, received in rows:
+            bus, can_id, address, *rest = map(int, numbers)
+            session = Session(*rest, received=bytearray(b64decode(str(received))))
+            reassembly.sessions[bus, can_id, address] = session
+        return reassembly
