@@ -1,16 +1,16 @@
-"""What one diagnostic message says, in the shape every service decoder gives it."""
+"""What diagnostic messages say, in the shape every decoder and listener gives it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from model.codes import CodeProtocol, CodeReport, Dtc, EcuFact, FactKind
 from model.errors import TruncatedFrameError
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Which ECU said it, and when."""
 
     observed_ns: int
@@ -30,13 +30,40 @@ class Origin:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Reports and facts; `pids` are service 01 values for the DBC to decode."""
 
     reports: tuple[CodeReport, ...] = ()
     facts: tuple[EcuFact, ...] = ()
     pids: tuple[tuple[int, bytes], ...] = ()
+
+
+class Carried(NamedTuple):
+    """A payload that came inside others, and the identifier of a frame of its own."""
+
+    row: int
+    observed_ns: int
+    can_id: int
+    payload: bytes
+
+
+class LampPairs(NamedTuple):
+    """The lamp bits of one DM1, as `j1939_dm1.LAMPS` orders them."""
+
+    row: int
+    observed_ns: int
+    source: int
+    pairs: tuple[int, int, int, int]
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the frames of a batch said; `carried` and `lamps` become signals by the plan."""
+
+    reports: list[CodeReport] = field(default_factory=list)
+    facts: list[EcuFact] = field(default_factory=list)
+    carried: list[Carried] = field(default_factory=list)
+    lamps: list[LampPairs] = field(default_factory=list)
 
 
 def need(payload: bytes, count: int) -> None:
@@ -46,6 +73,6 @@ def need(payload: bytes, count: int) -> None:
 
 
 def printable(content: bytes) -> str:
-    """ASCII text without padding; other bytes are shown as dots."""
-    text = content.decode("latin-1").strip("\0\xff\xaa ") if content else ""
+    """ASCII text without its padding; other bytes are shown as dots."""
+    text = content.replace(b"\0", b"").decode("latin-1").strip("\xff\xaa ")
     return "".join(c if " " <= c <= "~" else "." for c in text)

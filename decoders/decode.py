@@ -1,45 +1,32 @@
 """From frames to signals and trouble codes: the one call of the pipeline.
 
-Plain frames run through the kernel, classic and CAN FD apart. Transport frames of J1939 are
-reassembled over batches (`Tails`); what they carried is decoded by the same plan.
+Plain frames run through the kernel, classic and CAN FD apart. Frames that carry transport or
+diagnosis are looked at one by one, over batches (`Tails`); values they carried are decoded by the
+same plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any  # JSON
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from decoders.j1939 import read_transport
-from decoders.j1939_tp import Reassembly
-from decoders.kernel import CHUNK, Frames, decode_rows, find_messages
+from decoders.carried import decode_carried
+from decoders.iso14229_did import DataIdentifier
+from decoders.iso15765_addresses import AddressBook, Link
+from decoders.j1939 import lamp_runs
+from decoders.kernel_choice import open_kernel
+from decoders.listening import Listening, Tails
 from decoders.plan import Plan
-from decoders.runs import Runs, merge_runs
-from model.codes import CodeReport
+from model.codes import CodeReport, EcuFact
 from model.frames import FrameBatch
 from model.signals import SignalBatch
 
+__all__ = ["Decoded", "Decoder", "Tails"]
+
 #: Just below the size (32 MiB) from which glibc learns nothing more.
 _LARGE_BLOCK_BYTES = 24 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Tails:
-    """Unfinished transport sessions of one vehicle, from one batch to the next."""
-
-    j1939: tuple[tuple[int | str, ...], ...] = ()
-
-    def to_memory(self) -> dict[str, Any]:
-        """JSON-able; empty when nothing is unfinished."""
-        return {"j1939": [list(row) for row in self.j1939]} if self.j1939 else {}
-
-    @classmethod
-    def from_memory(cls, memory: Mapping[str, Any]) -> Tails:
-        """Inverse of `to_memory`."""
-        return cls(tuple(tuple(row) for row in memory.get("j1939", ())))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,39 +36,34 @@ class Decoded:
     signals: SignalBatch
     reports: tuple[CodeReport, ...]
     tails: Tails
+    facts: tuple[EcuFact, ...] = ()
 
 
 class Decoder:
-    """Decodes batches of vehicles of one profile. Holds no state of a vehicle."""
+    """Decodes batches of vehicles of one profile. Holds no state of a vehicle.
 
-    def __init__(self, plan: Plan) -> None:
+    `links` are diagnostic identifiers beside the usual ones, `dids` what the maker's DIDs mean.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        links: Iterable[Link] = (),
+        dids: Mapping[int, DataIdentifier] | None = None,
+    ) -> None:
         self.plan = plan
+        self._kernel = open_kernel(plan)
+        standard = plan.ids.standard[:-1]
+        described = np.flatnonzero((standard >= 0) & ~plan.iso_tp.take(standard, mode="wrap"))
+        self._listening = Listening(AddressBook(links, described.tolist()), plan.j1939, dids or {})
         _keep_freed_memory()
 
     def decode(self, batch: FrameBatch, tails: Tails) -> Decoded:
-        status = np.zeros(len(batch), np.uint8)
-        parts: list[Runs] = []
-        for section in _sections(batch):
-            message, source = find_messages(self.plan, section.can_id)
-            frames = replace(section, length=self._iso_tp_length(section, message))
-            runs, status[frames.row] = decode_rows(self.plan, frames, message, source)
-            parts.append(runs)
-        reports: tuple[CodeReport, ...] = ()
-        if self.plan.j1939:
-            reassembly = Reassembly.from_memory(tails.j1939)
-            more, reports = read_transport(self.plan, batch, reassembly, status)
-            parts += more
-            reassembly.expire(int(batch.observed_ns.max(initial=0)))
-            tails = Tails(tuple(tuple(row) for row in reassembly.to_memory()))
-        return Decoded(merge_runs(self.plan, parts, status), reports, tails)
-
-    def _iso_tp_length(self, frames: Frames, message: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Bytes that count: a single frame says its own length, what follows is padding."""
-        if not self.plan.iso_tp.any():
-            return frames.length
-        single = self.plan.iso_tp[message] & (message >= 0) & (frames.payload[:, 0] < 16)
-        stated = frames.payload[:, 0].astype(np.int32) + 1
-        return np.where(single, np.minimum(frames.length, stated), frames.length)
+        found = self._kernel.decode(batch)
+        heard, tails = self._listening.listen(batch, tails, found.status)
+        parts = [*lamp_runs(self.plan, heard.lamps), *decode_carried(self.plan, heard.carried)]
+        signals = found.signals(parts)
+        return Decoded(signals, tuple(heard.reports), tails, tuple(heard.facts))
 
 
 def _keep_freed_memory() -> None:
@@ -92,19 +74,3 @@ def _keep_freed_memory() -> None:
     The block is never touched; other allocators ignore it.
     """
     np.empty(_LARGE_BLOCK_BYTES, np.uint8)
-
-
-def _sections(batch: FrameBatch) -> Iterator[Frames]:
-    """Parts of one payload width and at most CHUNK rows."""
-    for first, payload in ((0, batch.payload8), (batch.n8, batch.payload64)):
-        for low in range(0, len(payload), CHUNK):
-            high = min(low + CHUNK, len(payload))
-            rows = slice(first + low, first + high)
-            yield Frames(
-                observed_ns=batch.observed_ns[rows],
-                can_id=batch.can_id[rows],
-                # A gateway's word is not taken for more bytes than it sent.
-                length=np.minimum(batch.length[rows], payload.shape[1]).astype(np.int32),
-                payload=payload[low:high],
-                row=np.arange(first + low, first + high),
-            )

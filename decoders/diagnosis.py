@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoders import iso14229, iso14229_did, iso14229_refusal, j1979_services, kwp2000
-from decoders.answers import Answer, Origin
+from decoders.answers import Answer, Carried, Heard, Origin
 from decoders.frame_rows import frame_rows
 from decoders.iso14229_did import DataIdentifier
-from decoders.iso15765 import MAX_SESSIONS, NO_ADDRESS, Message, Reassembly
+from decoders.iso15765 import NO_ADDRESS, Message, Reassembly
 from decoders.iso15765_addresses import AddressBook, Route
 from decoders.j1979_pids import PID_BYTES
 from model.clock import NS
-from model.codes import CodeReport, EcuFact
 from model.errors import DecodeError
 from model.frames import FrameBatch
 from model.signals import FrameStatus
@@ -84,16 +83,7 @@ class Requests:
 
 
 @dataclass(slots=True)
-class Heard:
-    """What was said, in order of time. `pids` are (row, can_id, PID, bytes) for the DBC."""
-
-    reports: list[CodeReport] = field(default_factory=list)
-    facts: list[EcuFact] = field(default_factory=list)
-    pids: list[tuple[int, int, int, bytes]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Listener:
+class DiagnosisListener:
     """Messages and requests on their way of one vehicle."""
 
     book: AddressBook
@@ -101,34 +91,45 @@ class Listener:
     requests: Requests = field(default_factory=Requests)
     dids: Mapping[int, DataIdentifier] = field(default_factory=dict)
 
-    def listen(self, batch: FrameBatch, status: NDArray[np.uint8]) -> Heard:
-        """Take the batch's diagnostic frames; their `status` becomes OK, or SHORT when cut off."""
-        heard = Heard()
-        rows = self._unread(batch, self.book.select(batch.can_id), status)
+    def listen(
+        self,
+        batch: FrameBatch,
+        rows: NDArray[np.intp],
+        status: NDArray[np.uint8],
+        heard: Heard,
+    ) -> None:
+        """Take the selected rows; their `status` becomes OK, or SHORT when cut off."""
+        rows = self._unread(batch, rows, status)
+        taken: list[int] = []
+        short: list[int] = []
         for row, observed_ns, bus, can_id, frame in frame_rows(batch, rows):
             route = self.book.route(can_id)
             message = self.reassembly.receive(observed_ns, bus, can_id, frame, route.offset)
+            ours = route.known
             try:
-                taken = route.trusted if message is None else self._take(message, row, heard)
+                if message is not None:
+                    # Of a plain single frame the kernel has read the first value.
+                    read = int(0 < frame[0] < 16 and not route.offset)
+                    ours |= self._take(message, route, row, read, heard)
             except DecodeError:
-                status[row] = FrameStatus.SHORT
-                continue
-            if taken and status[row] != FrameStatus.SHORT:
-                status[row] = FrameStatus.OK
-        return heard
+                short.append(row)
+            else:
+                if ours:
+                    taken.append(row)
+        _understood(status, taken)
+        status[short] = FrameStatus.SHORT
 
-    def _take(self, message: Message, row: int, heard: Heard) -> bool:
+    def _take(self, message: Message, route: Route, row: int, read: int, heard: Heard) -> bool:
         """One whole message; False when it is none of ours. Raises `DecodeError`."""
         begun_ns, observed_ns, bus, can_id, address, payload = message
-        route = self.book.route(can_id)
         service = payload[0]
         if not service & _ANSWER:
             if service in _ASKED:
                 self.requests.note(observed_ns, (bus, route.asks, service), payload)
-            return route.trusted or service in _ASKED
+            return service in _ASKED
         refused = service == _REFUSED and len(payload) > 1
         asked = payload[1] if refused else service - _ANSWER
-        request = self.requests.find(begun_ns, bus, route, asked)
+        request = self.requests.find(begun_ns, bus, route, asked) if asked in _ASKED else None
         if not route.trusted and request is None:
             return False
         if refused and payload[2:3] == bytes([_PENDING]) and request is not None:
@@ -137,9 +138,10 @@ class Listener:
         answer = self._decode(payload, Origin(observed_ns, bus, ecu), request)
         heard.reports += answer.reports
         heard.facts += answer.facts
-        # The kernel has read the first value of a single frame.
-        first = 1 if len(payload) < 8 and begun_ns == observed_ns else 0
-        heard.pids += [(row, can_id, pid, content) for pid, content in answer.pids[first:]]
+        heard.carried += [
+            Carried(row, observed_ns, can_id, j1979_services.single_frame(pid, content))
+            for pid, content in answer.pids[read:]
+        ]
         return True
 
     def _decode(self, payload: bytes, origin: Origin, request: bytes | None) -> Answer:
@@ -161,26 +163,22 @@ class Listener:
     ) -> NDArray[np.intp]:
         """Rows without the answers that the kernel reads by itself."""
         classic = rows[rows < batch.n8]
-        if len(classic) <= _FEW_ROWS:
+        if len(classic) <= _FEW_ROWS or len(classic) < len(rows):
             return rows
         can_id = batch.can_id[classic]
         head = batch.payload8[classic, :3]
         alone = (head[:, 1] == j1979_services.CURRENT) & (head[:, 2] != _READINESS_PID)
         alone &= head[:, 0] == PID_BYTES[head[:, 2]] + 2
         alone &= batch.length[classic] > head[:, 0]
-        alone &= np.array([self._plain(i) for i in can_id.tolist()], np.bool_)
+        alone &= self.book.plain(can_id)
         # A single frame ends a message on its way: those are told.
         busy = {key[1] for key in self.reassembly.sessions}
         busy |= set(can_id[head[:, 0] >> 4 == 1].tolist())
         if busy:
             alone &= ~np.isin(can_id, np.array(sorted(busy), np.uint32))
         read = classic[alone]
-        status[read[status[read] != FrameStatus.SHORT]] = FrameStatus.OK
+        _understood(status, read)
         return rows[~np.isin(rows, read)]
-
-    def _plain(self, can_id: int) -> bool:
-        route = self.book.route(can_id)
-        return route.trusted and not route.offset
 
     def expire(self, now_ns: int) -> None:
         """Forget what is over when the vehicle's clock says `now_ns`."""
@@ -189,4 +187,7 @@ class Listener:
             self.requests.expire(now_ns)
 
 
-assert MAX_SESSIONS <= MAX_REQUESTS
+def _understood(status: NDArray[np.uint8], rows: Sequence[int] | NDArray[np.intp]) -> None:
+    """What the DBC does not know is OK as well; what it found cut off stays so."""
+    rows = np.asarray(rows, np.intp)
+    status[rows[status[rows] != FrameStatus.SHORT]] = FrameStatus.OK

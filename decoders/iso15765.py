@@ -6,9 +6,9 @@ Source: ISO 15765-2 (edition: docs/sources.md), protocol control information.
     single             0L          -                             1     L = length, 1-7
     single, CAN FD     00          length                        2     frames above 8 bytes only
     first              1L LL       -                             2     L LL = length, to 4095
-    first, escape      10 00       length, 4 bytes, big-endian   6     lengths above 4095 only
+    first, escape      10 00       length, 4 bytes, big-endian   6     above 4095 only
     consecutive        2N          -                             1     N = sequence, 1..F, 0, 1..
-    flow control       3S          block size, st_min            -     S: 0 go on, 1 wait, 2 overflow
+    flow control       3S          block size, st_min            -     0 go on, 1 wait, 2 overflow
 
 Normal and normal fixed addressing start at byte 0 of the CAN frame; extended and mixed addressing
 put an address byte before it (`offset` 1), which is then part of who is speaking.
@@ -38,6 +38,8 @@ MAX_SIZE = 16_384
 #: At most this many messages at once and bytes remembered between batches; the oldest go first.
 MAX_SESSIONS, MAX_MEMORY_BYTES = 32, 4096
 NO_ADDRESS = -1
+#: Control bytes of consecutive frames: 21 follows the first frame, 20 follows 2F.
+_FIRST_CONTROL, _SECOND, _LAST_CONTROL = 0x20, 0x21, 0x2F
 
 Key = tuple[int, int, int]
 
@@ -55,14 +57,17 @@ class Message(NamedTuple):
 
 @dataclass(slots=True)
 class Session:
-    """A message on its way; `width` is the length of its frames."""
+    """A message on its way, `missing` bytes of it; `width` is the length of its frames.
+
+    `next` is the control byte that the next frame has.
+    """
 
     begun_ns: int
     seen_ns: int
-    size: int
+    missing: int
     width: int
-    next: int = 1
-    received: bytearray = field(default_factory=bytearray)
+    next: int
+    received: bytearray
 
 
 @dataclass(slots=True)
@@ -82,20 +87,32 @@ class Reassembly:
         key = (bus, can_id, frame[0] if offset else NO_ADDRESS)
         control = frame[offset]
         kind = control >> 4
-        if kind == SINGLE:
+        if kind == CONSECUTIVE:
+            session = self.sessions.get(key)
+            if session is None:
+                return None
+            part = frame[offset + 1 :]
+            session.missing -= len(part)
+            late = not 0 <= observed_ns - session.seen_ns <= N_CR_NS
+            if control != session.next or late or (session.missing > 0 and length != session.width):
+                self._lose(key)
+                return None
+            session.received += part
+            if session.missing <= 0:
+                return self._finish(observed_ns, key, session)
+            session.seen_ns = observed_ns
+            session.next = control + 1 if control < _LAST_CONTROL else _FIRST_CONTROL
+        elif kind == SINGLE:
             start, size = offset + 1, control
             if length > CLASSIC:
                 if control or length <= start:
                     return None
                 start, size = offset + 2, frame[offset + 1]
-            if not 0 < size <= length - start:
-                return None
-            if self.sessions:
-                self._lose(key)
-            return Message(observed_ns, observed_ns, *key, frame[start : start + size])
-        if kind == CONSECUTIVE:
-            return self._go_on(observed_ns, key, frame, offset)
-        if kind == FIRST and length >= CLASSIC:
+            if 0 < size <= length - start:
+                if self.sessions:
+                    self._lose(key)
+                return Message(observed_ns, observed_ns, *key, frame[start : start + size])
+        elif kind == FIRST and length >= CLASSIC:
             self._open(observed_ns, key, frame, offset)
         return None
 
@@ -111,32 +128,17 @@ class Reassembly:
         if size > MAX_SIZE:
             self.broken += 1
             return
-        session = Session(observed_ns, observed_ns, size, len(frame))
-        session.received += frame[start:]
-        self.sessions[key] = session
-        while len(self.sessions) > MAX_SESSIONS:
+        part = bytearray(frame[start:])
+        missing, width = size - len(part), len(frame)
+        self.sessions[key] = Session(observed_ns, observed_ns, missing, width, _SECOND, part)
+        if len(self.sessions) > MAX_SESSIONS:
             self._lose(next(iter(self.sessions)))
 
-    def _go_on(self, observed_ns: int, key: Key, frame: bytes, offset: int) -> Message | None:
-        session = self.sessions.get(key)
-        if session is None:
-            return None
-        missing = session.size - len(session.received)
-        part = len(frame) - offset - 1
-        if (
-            not 0 <= observed_ns - session.seen_ns <= N_CR_NS
-            or frame[offset] & 0xF != session.next & 0xF
-            or (part < missing and len(frame) != session.width)
-        ):
-            self._lose(key)
-            return None
-        session.seen_ns = observed_ns
-        session.next += 1
-        session.received += frame[offset + 1 : offset + 1 + missing]
-        if part < missing:
-            return None
+    def _finish(self, observed_ns: int, key: Key, session: Session) -> Message:
         del self.sessions[key]
-        return Message(session.begun_ns, observed_ns, *key, bytes(session.received))
+        received = session.received
+        payload = bytes(received[: len(received) + session.missing])
+        return Message(session.begun_ns, observed_ns, *key, payload)
 
     def _lose(self, key: Key) -> None:
         if self.sessions.pop(key, None) is not None:
@@ -156,7 +158,7 @@ class Reassembly:
             room -= len(s.received)
             if room < 0:
                 break
-            numbers = [*key, s.begun_ns, s.seen_ns, s.size, s.width, s.next]
+            numbers = [*key, s.begun_ns, s.seen_ns, s.missing, s.width, s.next]
             rows.append([*numbers, b64encode(s.received).decode()])
         return rows[::-1]
 
@@ -166,6 +168,8 @@ class Reassembly:
         reassembly = cls()
         for *numbers, received in rows:
             bus, can_id, address, *rest = map(int, numbers)
-            session = Session(*rest, received=bytearray(b64decode(str(received))))
-            reassembly.sessions[bus, can_id, address] = session
+            begun_ns, seen_ns, missing, width, following = rest
+            reassembly.sessions[bus, can_id, address] = Session(
+                begun_ns, seen_ns, missing, width, following, bytearray(b64decode(str(received)))
+            )
         return reassembly

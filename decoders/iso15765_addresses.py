@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from decoders.frame_rows import PDU1, PDU2
 from model.frames import EXTENDED_ID
 
 FUNCTIONAL_ID, FIRST_ID, LAST_ID = 0x7DF, 0x700, 0x7FF
@@ -35,9 +36,9 @@ PF_PHYSICAL, PF_FUNCTIONAL, PF_MIXED, PF_MIXED_FUNCTIONAL = 0xDA, 0xDB, 0xCE, 0x
 TESTER = 0xF1
 #: Keys of requests to everybody, on 11-bit and on 29-bit identifiers.
 EVERYBODY_11, EVERYBODY_29 = -1, -2
-_KIND = np.uint32(0xE3FF_0000)
 _FIXED = np.uint32(int(EXTENDED_ID) | PF_PHYSICAL << 16)
 _MIXED = np.uint32(int(EXTENDED_ID) | PF_MIXED_FUNCTIONAL << 16)
+_TO_TESTER = np.uint32(int(EXTENDED_ID) | PF_PHYSICAL << 16 | TESTER << 8)
 _ONE_MORE = np.uint32(1 << 16)
 
 
@@ -57,7 +58,8 @@ class Route(NamedTuple):
     """What an identifier means.
 
     `asks` is the key of the ECU that a request here is for, `answers` and `everybody` the keys
-    of requests that an answer here may belong to.
+    of requests that an answer here may belong to. `known`: nothing but diagnosis is sent here;
+    `trusted`: an answer here needs no request.
     """
 
     offset: int
@@ -65,6 +67,7 @@ class Route(NamedTuple):
     asks: int
     answers: int
     everybody: int
+    known: bool
     trusted: bool
 
 
@@ -84,24 +87,30 @@ class AddressBook:
             offset = int(link.addressed)
             for can_id in (link.request_id, link.answer_id):
                 self.routes[can_id] = Route(
-                    offset, can_id, link.answer_id, can_id, EVERYBODY_11, trusted=True
+                    offset, can_id, link.answer_id, can_id, EVERYBODY_11, known=True, trusted=True
                 )
 
     def select(self, can_id: NDArray[np.uint32]) -> NDArray[np.intp]:
-        """Rows that carry diagnosis."""
-        above = can_id - np.uint32(FIRST_ID)
-        chosen = above <= LAST_ID - FIRST_ID
-        if len(can_id) and can_id.max() >= EXTENDED_ID:
-            kind = can_id & _KIND
-            chosen |= (kind - _FIXED <= _ONE_MORE) | (kind - _MIXED <= _ONE_MORE)
-        rows = np.flatnonzero(chosen)
-        if len(rows) and self._ordinary.any():
-            standard = above[rows] < len(self._ordinary)
-            known = self._ordinary.take(above[rows], mode="clip")
-            rows = rows[~(known & standard)]
+        """Rows that carry diagnosis by the table."""
+        above, kind = can_id - np.uint32(FIRST_ID), can_id & PDU1
+        standard = above < len(self._ordinary)
+        chosen = standard & ~self._ordinary.take(above, mode="clip")
+        chosen |= (kind - _FIXED <= _ONE_MORE) | (kind - _MIXED <= _ONE_MORE)
+        return np.flatnonzero(chosen)
+
+    def linked(self, can_id: NDArray[np.uint32]) -> NDArray[np.intp]:
+        """Rows that carry diagnosis by a link."""
+        if not len(self._links):
+            return np.zeros(0, np.intp)
+        return np.flatnonzero(np.isin(can_id, self._links))
+
+    def plain(self, can_id: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Identifiers of OBD answers, which need no request and hold no address byte."""
+        plain = can_id - np.uint32(OBD_ANSWERS[0]) < len(OBD_ANSWERS)
+        plain |= can_id & PDU2 == _TO_TESTER
         if len(self._links):
-            rows = np.union1d(rows, np.flatnonzero(np.isin(can_id, self._links)))
-        return rows
+            plain &= ~np.isin(can_id, self._links)
+        return plain
 
     def route(self, can_id: int) -> Route:
         """What a selected identifier means."""
@@ -113,7 +122,15 @@ class AddressBook:
 
 def _plain(can_id: int) -> Route:
     asks = EVERYBODY_11 if can_id == FUNCTIONAL_ID else can_id + 8
-    return Route(0, can_id, asks, can_id, EVERYBODY_11, trusted=can_id in OBD_ANSWERS)
+    return Route(
+        offset=0,
+        ecu=can_id,
+        asks=asks,
+        answers=can_id,
+        everybody=EVERYBODY_11,
+        known=can_id in _OBD_IDS,
+        trusted=can_id in OBD_ANSWERS,
+    )
 
 
 def _fixed(can_id: int) -> Route:
@@ -125,5 +142,6 @@ def _fixed(can_id: int) -> Route:
         asks=EVERYBODY_29 if to_all else int(EXTENDED_ID) | target,
         answers=int(EXTENDED_ID) | source,
         everybody=EVERYBODY_29,
+        known=TESTER in (target, source),
         trusted=target == TESTER and not to_all,
     )

@@ -1,13 +1,14 @@
 """Active trouble codes and lamps of a J1939 vehicle.
 
 Source: SAE J1939-73 (edition: docs/sources.md), DM1, PGN 65226, one frame or reassembled payload.
+DM2, DM6 and DM12 have the same layout (`j1939_dm`).
 
     byte  bits  field
     0     7-6   malfunction indicator lamp      00 off, 01 on, 10 error, 11 not available
           5-4   red stop lamp
           3-2   amber warning lamp
           1-0   protect lamp
-    1     all   how the lamps flash (not used)
+    1     all   how the same lamps flash        00 slow, 01 fast, 10 and 11 not flashing
     2-3   all   SPN, low 16 bits, little-endian
     4     7-5   SPN, high 3 bits
     4     4-0   FMI
@@ -22,41 +23,60 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.codes import CodeProtocol, Dtc
+from model.codes import CodeProtocol, Dtc, Lamps, LampState
 from model.errors import DecodeError, TruncatedFrameError
 
 PGN = 65226
 #: In the order of the bit pairs of byte 0, from the top.
 LAMPS = ("mil_lamp", "red_stop_lamp", "amber_warning_lamp", "protect_lamp")
 NOT_AVAILABLE = 127
-_HEAD, _CODE, _SINGLE_FRAME = 2, 4, 8
+NOT_FLASHING = (3, 3, 3, 3)
+CODE_BYTES = 4
+_HEAD, _SINGLE_FRAME = 2, 8
 _NO_SPN, _NO_FMI = 0x7FFFF, 0x1F
+_STATES = (LampState.OFF, LampState.ON, LampState.ERROR, LampState.NOT_AVAILABLE)
+_FLASHES = (LampState.SLOW_FLASH, LampState.FAST_FLASH, LampState.ON, LampState.ON)
+
+Pairs = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Dm1:
-    """Lamp bit pairs in the order of `LAMPS`, and the codes in the order sent."""
+    """Bit pairs of lamps and flashes in the order of `LAMPS`, and the codes in the order sent."""
 
-    lamps: tuple[int, int, int, int]
+    lamps: Pairs
     codes: tuple[Dtc, ...]
+    flash: Pairs = NOT_FLASHING
+
+    def lamp_states(self) -> Lamps:
+        """Both bit pairs of each lamp as one word."""
+        states = (
+            _FLASHES[flash] if lamp == 1 else _STATES[lamp]
+            for lamp, flash in zip(self.lamps, self.flash, strict=True)
+        )
+        return Lamps(*states)
 
 
 def decode(payload: bytes, source_address: int) -> Dm1:
     """One DM1. Raises `TruncatedFrameError` below 6 bytes, `DecodeError` when a code is cut off."""
-    if len(payload) < _HEAD + _CODE:
-        raise TruncatedFrameError(needed=_HEAD + _CODE, got=len(payload))
+    if len(payload) < _HEAD + CODE_BYTES:
+        raise TruncatedFrameError(needed=_HEAD + CODE_BYTES, got=len(payload))
     body = payload[_HEAD:]
     if len(payload) == _SINGLE_FRAME:
-        body = body[:_CODE]
-    if len(body) % _CODE:
+        body = body[:CODE_BYTES]
+    if len(body) % CODE_BYTES:
         raise DecodeError(f"dm1: {len(payload)} bytes cut a code off")
-    first = payload[0]
-    lamps = (first >> 6, first >> 4 & 3, first >> 2 & 3, first & 3)
-    rows = (body[i : i + _CODE] for i in range(0, len(body), _CODE))
-    return Dm1(lamps, tuple(dtc for row in rows if (dtc := _dtc(row, source_address))))
+    rows = (body[i : i + CODE_BYTES] for i in range(0, len(body), CODE_BYTES))
+    codes = tuple(dtc for row in rows if (dtc := read_code(row, source_address)))
+    return Dm1(_pairs(payload[0]), codes, _pairs(payload[1]))
 
 
-def _dtc(row: bytes, source_address: int) -> Dtc | None:
+def _pairs(byte: int) -> Pairs:
+    return byte >> 6, byte >> 4 & 3, byte >> 2 & 3, byte & 3
+
+
+def read_code(row: bytes, source_address: int) -> Dtc | None:
+    """The code in four bytes; None for "no fault" and for padding."""
     spn = row[0] | row[1] << 8 | (row[2] >> 5) << 16
     fmi = row[2] & 0x1F
     if (spn, fmi) in {(0, 0), (_NO_SPN, _NO_FMI)}:
@@ -71,15 +91,19 @@ def _dtc(row: bytes, source_address: int) -> Dtc | None:
     )
 
 
-def encode(lamps: tuple[int, int, int, int], codes: tuple[Dtc, ...]) -> bytes:
+def encode_code(dtc: Dtc) -> bytes:
+    """Inverse of `read_code`."""
+    spn, fmi = map(int, dtc.code.split("/"))
+    count = NOT_AVAILABLE if dtc.occurrence_count is None else dtc.occurrence_count
+    return bytes(
+        [spn & 0xFF, spn >> 8 & 0xFF, (spn >> 16) << 5 | fmi, dtc.conversion_method << 7 | count]
+    )
+
+
+def encode(lamps: Pairs, codes: tuple[Dtc, ...], flash: Pairs = NOT_FLASHING) -> bytes:
     """Inverse of `decode`, padded to a single frame where it fits; for simulators and tests."""
-    mil, red, amber, protect = lamps
-    body = bytes([mil << 6 | red << 4 | amber << 2 | protect, 0xFF])
-    for dtc in codes:
-        spn, fmi = map(int, dtc.code.split("/"))
-        count = NOT_AVAILABLE if dtc.occurrence_count is None else dtc.occurrence_count
-        body += bytes([spn & 0xFF, spn >> 8 & 0xFF, (spn >> 16) << 5 | fmi])
-        body += bytes([dtc.conversion_method << 7 | count])
-    if not codes:
-        body += bytes(_CODE)
-    return body.ljust(_SINGLE_FRAME, b"\xff")
+    head = [
+        mil << 6 | red << 4 | amber << 2 | protect for mil, red, amber, protect in (lamps, flash)
+    ]
+    body = b"".join(map(encode_code, codes)) or bytes(CODE_BYTES)
+    return (bytes(head) + body).ljust(_SINGLE_FRAME, b"\xff")

@@ -53,6 +53,7 @@ def decode_rows(
     if short:
         cut = row[plan.groups.promised[group] > frames.length[row]]
         status[cut[status[cut] == FrameStatus.OK]] = FrameStatus.SHORT
+    _mark_wrong_length(plan, frames, message, status)
     group, row, start, count = _sorted(group, source, row)
     signal, segment = _runs_of(plan, group, source[row[start]])
     counts = count[segment]
@@ -74,6 +75,18 @@ def decode_rows(
         raw=raw,
     )
     return runs, status
+
+
+def _mark_wrong_length(
+    plan: Plan, frames: Frames, message: NDArray[np.int32], status: NDArray[np.uint8]
+) -> None:
+    """Frames that hold all signals and still are not what the DBC file says."""
+    if not len(plan.length):
+        return
+    length, padded = plan.length.take(message, mode="wrap"), plan.padded.take(message, mode="wrap")
+    wrong = (frames.length != length) & (frames.length != padded)
+    wrong &= (length > 0) & (status == FrameStatus.OK)
+    status[wrong] = FrameStatus.WRONG_LENGTH
 
 
 def find_messages(

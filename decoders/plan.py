@@ -26,7 +26,7 @@ from dbc.profile import Profile
 from model.signals import SignalTable
 
 #: Written into every cached plan; raised whenever the arrays change their meaning.
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 
 class Kind(IntEnum):
@@ -124,6 +124,12 @@ class Plan:
     skipped: tuple[str, ...]
     #: Messages whose byte 0 is an ISO 15765-2 single-frame length.
     iso_tp: NDArray[np.bool_]
+    #: Payload bytes of each message; 0 = any.
+    length: NDArray[np.int32]
+    #: The same, or the CAN FD length that holds it.
+    padded: NDArray[np.int32]
+    #: Messages whose signals are all states of the catalogue, stored when they change.
+    on_change: NDArray[np.bool_]
     ids: Identifiers
     groups: Groups
     selector_bits: Fields
@@ -132,6 +138,7 @@ class Plan:
     signals: Signals
 
 
+_PER_MESSAGE = ("iso_tp", "length", "padded", "on_change")
 _SECTIONS: dict[str, type] = {
     "ids": Identifiers,
     "groups": Groups,
@@ -168,7 +175,7 @@ def cached_plan(profile: Profile, cache_dir: Path) -> Plan:
 
 def plan_bytes(plan: Plan) -> bytes:
     """The plan as an NPZ file; no pickle inside."""
-    arrays = {"iso_tp": plan.iso_tp}
+    arrays = {column: getattr(plan, column) for column in _PER_MESSAGE}
     for section, kind in _SECTIONS.items():
         columns = getattr(plan, section)
         arrays |= {f"{section}.{f.name}": getattr(columns, f.name) for f in fields(kind)}
@@ -204,6 +211,6 @@ def read_plan(content: bytes) -> Plan:
             table=SignalTable(head["profile"], tuple(head["names"]), tuple(head["units"])),
             messages=tuple(head["messages"]),
             skipped=tuple(head["skipped"]),
-            iso_tp=arrays["iso_tp"],
+            **{column: arrays[column] for column in _PER_MESSAGE},
             **sections,
         )

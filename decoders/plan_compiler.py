@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cantools.database.can.signal import Signal
 
 MAX_SELECTOR_BITS = 32
+#: Payload bytes of a CAN FD frame, and the lengths it can have above 8.
+MAX_FRAME, FD_LENGTHS = 64, (12, 16, 20, 24, 32, 48, 64)
 #: Vector's container for signals without a message.
 _NO_MESSAGE = "VECTOR__INDEPENDENT_SIG_MSG"
 
@@ -81,6 +83,8 @@ class _Compiler:
         self.roots: list[_Group] = []
         self.messages: list[str] = []
         self.iso_tp: list[bool] = []
+        self.lengths: list[int] = []
+        self.on_change: list[bool] = []
         self.names: dict[str, int] = {}
         self.units: list[str] = []
         self.seen_signals: set[str] = set()
@@ -102,6 +106,8 @@ class _Compiler:
             return
         self.messages.append(message.name)
         self.iso_tp.append(options.iso_tp)
+        self.lengths.append(0 if options.iso_tp or message.length > MAX_FRAME else message.length)
+        self.on_change.append(self._on_change(message))
         self.roots.append(self._group(message, None, None, j1939=j1939))
 
     def _group(
@@ -154,6 +160,10 @@ class _Compiler:
             unit=self._unit(key, binding, signal.unit or "", row),
             bounds=(row.minimum, row.maximum),
         )
+
+    def _on_change(self, message: Message) -> bool:
+        bound = [self.profile.bindings.get(f"{message.name}.{s.name}") for s in message.signals]
+        return bool(bound) and all(b and catalogue()[b.name].on_change for b in bound)
 
     def _unit(
         self, key: str, binding: Binding, unit: str, row: CatalogueSignal
@@ -208,6 +218,9 @@ class _Compiler:
             messages=tuple(self.messages),
             skipped=tuple(self.skipped),
             iso_tp=np.array(self.iso_tp, np.bool_),
+            length=np.array(self.lengths, np.int32),
+            padded=np.array([_padded(length) for length in self.lengths], np.int32),
+            on_change=np.array(self.on_change, np.bool_),
             ids=self.ids.table(),
             groups=_groups(groups),
             selector_bits=_fields([f for g in groups for f, _ in g.selectors]),
@@ -239,6 +252,11 @@ def _intervals(
         else:
             intervals.append((value, value, per_value[value]))
     return intervals
+
+
+def _padded(length: int) -> int:
+    """The length of the CAN FD frame that carries so many bytes."""
+    return length if length <= 8 else next(n for n in FD_LENGTHS if n >= length)
 
 
 def _starts(counts: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:

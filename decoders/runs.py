@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from decoders.plan import FLOAT_KINDS, Plan
 from model.signals import SignalBatch
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Ints = NDArray[np.int64]
+#: Exact integers of runs, by run.
+Exact = dict[int, NDArray[np.int64] | NDArray[np.uint64]]
 #: Doubles hold every integer of this many bits.
 EXACT_BITS = 53
 _POSITION_BITS = 22
@@ -133,15 +137,52 @@ def _joined(parts: Sequence[Runs]) -> Runs:
     )
 
 
-def _exact(
-    plan: Plan, signal: Ints, start: Ints, raw: NDArray[np.uint64] | None
-) -> dict[int, NDArray[np.int64] | NDArray[np.uint64]]:
+def splice_runs(main: SignalBatch, extra: SignalBatch) -> SignalBatch | None:
+    """The runs of both, by name and source; None where they share a run.
+
+    `extra` is small, so `main` is copied in few slices.
+    """
+    keys, more = _keys(main), _keys(extra)
+    before = np.searchsorted(keys, more)
+    if (keys[np.minimum(before, len(keys) - 1)] == more).any() if len(keys) else False:
+        return None
+    cuts = [0, *main.run_start[before].tolist(), len(main)]
+
+    def splice(mine: NDArray[Scalar], theirs: NDArray[Scalar]) -> NDArray[Scalar]:
+        parts = [mine[: cuts[1]]]
+        for i in range(len(more)):
+            parts += [theirs[extra.run(i)], mine[cuts[i + 1] : cuts[i + 2]]]
+        return np.concatenate(parts)
+
+    place = before + np.arange(len(more))
+    moved = np.delete(np.arange(len(keys) + len(more)), place)
+    count = np.insert(np.diff(main.run_start), before, np.diff(extra.run_start))
+    exact = {int(moved[run]): numbers for run, numbers in main.exact.items()}
+    exact |= {int(place[run]): numbers for run, numbers in extra.exact.items()}
+    return replace(
+        main,
+        run_signal=np.insert(main.run_signal, before, extra.run_signal),
+        run_source=np.insert(main.run_source, before, extra.run_source),
+        run_start=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        observed_ns=splice(main.observed_ns, extra.observed_ns),
+        value=splice(main.value, extra.value),
+        quality=splice(main.quality, extra.quality),
+        exact=exact,
+    )
+
+
+def _keys(batch: SignalBatch) -> Ints:
+    key: Ints = batch.run_signal.astype(np.int64) << 16 | batch.run_source.view(np.uint16)
+    return key
+
+
+def _exact(plan: Plan, signal: Ints, start: Ints, raw: NDArray[np.uint64] | None) -> Exact:
     """Raw integers of runs whose signal has more bits than a double holds."""
     if raw is None:
         return {}
     wide = plan.signals.bits[signal] > EXACT_BITS
     wide &= ~np.isin(plan.signals.kind[signal], FLOAT_KINDS)
-    exact: dict[int, NDArray[np.int64] | NDArray[np.uint64]] = {}
+    exact: Exact = {}
     for run in np.flatnonzero(wide).tolist():
         numbers = raw[start[run] : start[run + 1]]
         exact[run] = numbers.view(np.int64) if plan.signal_bits.sign[signal[run]] else numbers

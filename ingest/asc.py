@@ -36,7 +36,7 @@ _FD = re.compile(
     _TIME + r"CANFD\s+(\d{1,3})\s+(Rx|Tx|TxRq)\s+(\w+)\s+(?:\S+\s+)??"
     r"([01])\s+([01])\s+([0-9A-Fa-f]{1,2})\s+(\d{1,2})(?!\S)(.*)"
 )
-_ERROR = re.compile(
+_ERROR_LINE = re.compile(
     _TIME + r"(?:CANFD\s+)?(\d{1,3})\s+(?:(Rx|Tx|TxRq)\s+)?ErrorFrame\b", re.IGNORECASE
 )
 _FRAME_LIKE = re.compile(_TIME + r"(?:CANFD\b|\d+\s+(?:\S+\s+(?:Rx|Tx)|[0-9A-Fa-f]{1,8}x?\s*$))")
@@ -55,7 +55,10 @@ _NO_FRAME = re.compile(
 _ENGLISH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: number for number, name in enumerate(_ENGLISH, 1)}
 _MONTHS |= {"mär": 3, "mai": 5, "okt": 10, "dez": 12}  # Vector tools on German machines
-REMOTE, EDL = 1 << 4, 1 << 12
+_REMOTE_BIT, _EDL_BIT = 1 << 4, 1 << 12
+_REMOTE, _ERROR = int(REMOTE_FRAME), int(ERROR_FRAME)
+_FD_FLAG, _BRS, _ESI = int(FrameFlag.FD), int(FrameFlag.BRS), int(FrameFlag.ESI)
+_TX = int(FrameFlag.TX)
 
 
 class AscReader(LineReader):
@@ -71,9 +74,9 @@ class AscReader(LineReader):
             self._classic(match, rows)
         elif match := _FD.match(line):
             self._fd(match, rows)
-        elif match := _ERROR.match(line):
+        elif match := _ERROR_LINE.match(line):
             observed_ns = self._observed_ns(match)
-            rows.add(observed_ns, int(ERROR_FRAME), b"", bus=_bus(match[3]), flags=_sent(match[4]))
+            rows.add(observed_ns, _ERROR, b"", bus=_bus(match[3]), flags=_sent(match[4]))
         elif match := _OFFSET.match(line):
             self._observed_ns(match)
             if _FRAME_LIKE.match(line):
@@ -89,7 +92,7 @@ class AscReader(LineReader):
         can_id = self._identifier(name)
         length = min(8, integer(dlc, self._base, "dlc")) if dlc else 0
         if kind in "rR":
-            can_id |= int(REMOTE_FRAME)
+            can_id |= _REMOTE
             content = b""
         elif dlc is None:
             raise DecodeError("a data frame needs a length")
@@ -107,13 +110,13 @@ class AscReader(LineReader):
         cells = rest.split(None, length + 3)
         bits = integer(cells[length + 2], 16, "flags") if len(cells) > length + 2 else 0
         flags = _sent(direction)
-        if bits & REMOTE:
-            can_id |= int(REMOTE_FRAME)
+        if bits & _REMOTE_BIT:
+            can_id |= _REMOTE
             length, content = min(8, integer(dlc, self._base, "dlc")), b""
         else:
             content = payload(cells, length, self._base)
-            if bits & EDL or not bits:  # loggers that know no flags write 0
-                flags |= FrameFlag.FD | (int(brs) * FrameFlag.BRS) | (int(esi) * FrameFlag.ESI)
+            if bits & _EDL_BIT or not bits:  # loggers that know no flags write 0
+                flags |= _FD_FLAG | int(brs) * _BRS | int(esi) * _ESI
         rows.add(observed_ns, can_id, content, bus=_bus(channel), flags=flags, length=length)
 
     def _identifier(self, name: str) -> int:
@@ -143,7 +146,7 @@ def _bus(channel: str) -> int:
 
 
 def _sent(direction: str | None) -> int:
-    return int(FrameFlag.TX) if direction and direction[0] in "tT" else 0
+    return _TX if direction and direction[0] in "tT" else 0
 
 
 def _local_ns(match: re.Match[str], zone: tzinfo) -> int:

@@ -19,6 +19,7 @@ from model.frames import ERROR_FRAME, EXTENDED_ID, ID_MASK, REMOTE_FRAME, FrameF
 #: Later than the year 2116, or an offset as long.
 MAX_NS = 1 << 62
 _TEN_US_NS = 10_000
+_MAX_TICKS = np.uint64(MAX_NS // _TEN_US_NS + 1)
 _OTHER_TYPE = 127
 _FD_LENGTHS = np.array(FD_LENGTHS, np.uint8)
 _NO_LENGTH = np.uint8(0)
@@ -90,7 +91,7 @@ def _observed_ns(heads: NDArray[np.void], start_ns: int) -> tuple[Ints, Mask]:
     """Start plus offset, and whether the offset is one."""
     offset, coarse = heads["time"].astype(np.uint64), heads["flags"] == layout.TEN_US
     if coarse.any():
-        offset[coarse] = np.minimum(offset[coarse], MAX_NS) * np.uint64(_TEN_US_NS)
+        offset[coarse] = np.minimum(offset[coarse], _MAX_TICKS) * np.uint64(_TEN_US_NS)
     timely = offset < MAX_NS
     if not timely.all():
         offset[~timely] = 0

@@ -63,7 +63,7 @@ def parse(
     """
     faults = Faults() if faults is None else faults
     buses = BusNumbers() if buses is None else buses
-    start, end = _lines(np.frombuffer(text, np.uint8))
+    start, end = line_bounds(np.frombuffer(text, np.uint8))
     blocks, loose = [], [np.zeros(0, np.intp)]
     shapes, rest = _shapes(text, start, end)
     loose.append(rest)
@@ -79,7 +79,7 @@ def parse(
     return in_order([*(b.columns for b in blocks), columns], places, len(start)), faults
 
 
-def _lines(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def line_bounds(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Start and end of each line, without its line ending."""
     end = np.flatnonzero(buffer == NL)
     if len(buffer) and buffer[-1] != NL:

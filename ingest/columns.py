@@ -16,6 +16,8 @@ from model.frames import ERROR_FRAME, EXTENDED_ID, ID_MASK, FrameBatch, FrameFla
 MAX_FAULTS = 100
 STANDARD_ID_MAX = 0x7FF
 _TRAILING_NUMBER = re.compile(r"(\d{1,3})$")
+# As plain integers, which single rows are read several times as fast with.
+_FD, _ID_MASK, _NOT_STANDARD = int(FrameFlag.FD), int(ID_MASK), int(EXTENDED_ID | ERROR_FRAME)
 _NAMES = ("observed_ns", "can_id", "bus", "flags", "length")
 
 
@@ -190,11 +192,11 @@ class RowBuffer:
         Raises DecodeError for a frame that no bus can carry.
         """
         size = len(payload) if length < 0 else length
-        limit = 64 if flags & FrameFlag.FD else 8
+        limit = 64 if flags & _FD else 8
         if size > limit:
             raise DecodeError(f"length {size} exceeds {limit} bytes")
-        if not can_id & int(EXTENDED_ID | ERROR_FRAME) and can_id & int(ID_MASK) > STANDARD_ID_MAX:
-            raise DecodeError(f"id {can_id & int(ID_MASK):#x} exceeds 11 bits")
+        if not can_id & _NOT_STANDARD and can_id & _ID_MASK > STANDARD_ID_MAX:
+            raise DecodeError(f"id {can_id & _ID_MASK:#x} exceeds 11 bits")
         if not -(2**63) <= observed_ns < 2**63:
             raise DecodeError("time is outside the years 1677 to 2262")
         if not 0 <= bus < 256:
@@ -204,7 +206,7 @@ class RowBuffer:
 
     def columns(self) -> Columns:
         """What was added, as columns."""
-        width = 64 if any(row[3] & FrameFlag.FD for row in self._rows) else 8
+        width = 64 if any(row[3] & _FD for row in self._rows) else 8
         times, ids, buses, flags, lengths = (
             zip(*self._rows, strict=True) if self._rows else [()] * 5
         )

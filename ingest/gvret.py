@@ -9,91 +9,109 @@ Source: SavvyCAN, framefileio.cpp, native CSV.
     ID, D1...   hex, with or without 0x
     Dir         Rx or Tx; older files have no such column
     LEN         payload bytes; above 8 the frame was CAN FD (the format has no flag for it)
+
+Lines with the same number of commas are read together, cell by cell; the rest one at a time.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-from ingest.columns import Columns, Faults, RowBuffer
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.candump import line_bounds
+from ingest.columns import Columns, Faults, RowBuffer, in_order
+from ingest.gvret_cells import alike, read_cells
+from ingest.text_lines import MAX_LINE, LineReader, identifier, integer
 from model.clock import NS
 from model.errors import DecodeError
-from model.frames import EXTENDED_ID, ID_MASK, FrameFlag
+from model.frames import FrameFlag
 
 _NEEDED = ("time stamp", "id", "extended", "len")
 
 
-class GvretReader:
+class GvretReader(LineReader):
     """Reads blocks of lines of one file; the first line of the first block is the header."""
 
     def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+        super().__init__(faults)
         self._place: dict[str, int] = {}
 
     def read(self, text: bytes, first_line: int) -> Columns:
         """Frames of whole lines in line order. Raises DecodeError for an unknown header."""
-        buffer = RowBuffer()
-        for number, line in enumerate(text.split(b"\n"), first_line):
-            cells = [cell.strip() for cell in line.decode("latin-1").strip("\r").split(",")]
-            if not any(cells):
-                continue
-            if not self._place:
-                self._read_header(cells)
-                continue
-            try:
-                self._read_line(cells, buffer)
-            except DecodeError as error:
-                self._faults.add(number, str(error))
-        return buffer.columns()
+        buffer = np.frombuffer(text, np.uint8)
+        start, end = line_bounds(buffer)
+        left = np.arange(len(start))
+        while not self._place and len(left):
+            self._read_header(text[start[left[0]] : end[left[0]]].decode("latin-1"))
+            left = left[1:]
+        parts, places = [], []
+        if len(left):
+            for cells in alike(buffer, start, end, left):
+                columns, lines = read_cells(cells, self._place)
+                parts.append(columns)
+                places.append(lines)
+        single = np.setdiff1d(left, np.concatenate([np.zeros(0, np.intp), *places]))
+        columns, lines = self._read_single(text, start, end, single, first_line)
+        return in_order([*parts, columns], [*places, lines], len(start))
 
-    def _read_header(self, cells: list[str]) -> None:
-        place = {cell.lower().removeprefix("\xef\xbb\xbf"): i for i, cell in enumerate(cells)}
+    def _read_single(
+        self,
+        text: bytes,
+        start: NDArray[np.intp],
+        end: NDArray[np.intp],
+        lines: NDArray[np.intp],
+        first_line: int,
+    ) -> tuple[Columns, NDArray[np.intp]]:
+        """Frames of the given lines, and which lines held them."""
+        rows, held = RowBuffer(), []
+        for line in lines.tolist():
+            before = len(rows)
+            try:
+                if end[line] - start[line] > MAX_LINE:
+                    raise DecodeError(f"{end[line] - start[line]} characters, limit {MAX_LINE}")
+                self.read_line(text[start[line] : end[line]].decode("latin-1"), rows)
+            except DecodeError as error:
+                self._faults.add(first_line + line, str(error))
+            held += [line] * (len(rows) - before)
+        return rows.columns(), np.array(held, np.intp)
+
+    def _read_header(self, line: str) -> None:
+        cells = [cell.strip().lower() for cell in line.removeprefix("\xef\xbb\xbf").split(",")]
+        if not any(cells):
+            return
+        place = {cell: i for i, cell in enumerate(cells)}
         missing = [name for name in (*_NEEDED, "d1") if name not in place]
         if missing:
             raise DecodeError(f"GVRET header lacks {', '.join(missing)}")
         self._place = place
 
-    def _read_line(self, cells: list[str], buffer: RowBuffer) -> None:
-        place = self._place
+    def read_line(self, line: str, rows: RowBuffer) -> None:
+        cells, place = [cell.strip() for cell in line.split(",")], self._place
+        if not any(cells):
+            return
         if len(cells) <= max(place[name] for name in _NEEDED):
             raise DecodeError(f"{len(cells)} cells, fewer than the header's")
-        size = _number(cells[place["len"]], 10, "LEN")
-        if size > 64:
-            raise DecodeError(f"length {size} exceeds 64 bytes")
-        first = place["d1"]
-        payload = bytes(_byte(cell) for cell in cells[first : first + size])
-        if len(payload) < size:
-            raise DecodeError(f"{size} bytes promised, {len(payload)} found")
-        can_id = _number(cells[place["id"]], 16, "ID")
-        if can_id > int(ID_MASK):
-            raise DecodeError(f"id {can_id:#x} exceeds 29 bits")
+        size = integer(cells[place["len"]], 10, "LEN", 64)
         extended = cells[place["extended"]].lower() in {"true", "1"}
-        buffer.add(
+        sent = "dir" in place and cells[place["dir"]].lower() == "tx"
+        cells_held = cells[place["d1"] :][:size]
+        if len(cells_held) < size:
+            raise DecodeError(f"{size} bytes promised, {len(cells_held)} found")
+        content = bytes(integer(_plain(cell), 16, "byte", 255) for cell in cells_held)
+        rows.add(
             _time(cells[place["time stamp"]]),
-            can_id | (int(EXTENDED_ID) if extended else 0),
-            payload,
-            bus=_number(cells[place["bus"]], 10, "Bus") if "bus" in place else 0,
-            flags=(FrameFlag.FD if size > 8 else 0) | (FrameFlag.TX if self._sent(cells) else 0),
+            identifier(_plain(cells[place["id"]]), 16, extended=extended),
+            content,
+            bus=integer(cells[place["bus"]], 10, "Bus", 255) if "bus" in place else 0,
+            flags=(FrameFlag.FD if size > 8 else 0) | (FrameFlag.TX if sent else 0),
         )
 
-    def _sent(self, cells: list[str]) -> bool:
-        return "dir" in self._place and cells[self._place["dir"]].lower() == "tx"
 
-
-def _number(text: str, base: int, name: str) -> int:
-    if text.isascii() and text.isalnum() and len(text) <= 12:
-        try:
-            return int(text, base)
-        except ValueError:
-            pass
-    raise DecodeError(f"{name} is not a number")
-
-
-def _byte(text: str) -> int:
-    value = _number(text, 16, "data byte")
-    if value > 255:
-        raise DecodeError("data byte is not a number")
-    return value
+def _plain(text: str) -> str:
+    """Hex digits without 0x."""
+    return text[2:] if text[:2].lower() == "0x" else text
 
 
 def _time(text: str) -> int:

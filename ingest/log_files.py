@@ -18,7 +18,7 @@ from ingest.blf import read_blf
 from ingest.can_csv import CanCsvReader
 from ingest.columns import BusNumbers, Columns, Faults, rebatch
 from ingest.gvret import GvretReader
-from ingest.log_open import detect, open_log
+from ingest.log_open import detect, unpacked
 from ingest.trc import TrcReader
 from model.frames import FrameBatch
 
@@ -38,18 +38,23 @@ def read_log(
     faults: Faults | None = None,
     strict: bool = False,
     zone: tzinfo = UTC,
+    seen: Callable[[int], None] = lambda size: None,
 ) -> Iterator[FrameBatch]:
     """Batches of `batch_frames` rows in file order, the last one shorter.
 
     The same file gives the same batches, so that a sender may resume by counting. Broken lines go
     to `faults`; `strict` raises LogFaultError at the first. `zone` is the logger's time zone, for
     formats that write local time (.asc, .blf, .trc). Raises DecodeError for an unknown format.
+    `seen` is told before each batch how much of the file has been read.
     """
     faults = Faults(strict=strict) if faults is None else faults
     faults.strict = faults.strict or strict
-    with open_log(path, faults) as stream:
+    with path.open("rb") as raw:
+        stream = unpacked(raw, faults)
         columns = _READERS[detect(stream, path)](stream, faults, zone)
-        yield from rebatch(columns, vin, batch_frames)
+        for batch in rebatch(columns, vin, batch_frames):
+            seen(raw.tell())
+            yield batch
 
 
 def blocks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -109,20 +108,17 @@ class Inflated(io.RawIOBase):
         return b""
 
 
-@contextmanager
-def open_log(path: Path, faults: Faults) -> Iterator[BinaryIO]:
-    """The uncompressed bytes of a file as a stream that can peek."""
-    with path.open("rb") as raw:
-        start = raw.read(4)
-        raw.seek(0)
-        if start[:2] == _GZIP:
-            yield _buffered(Inflated(raw, lambda: zlib.decompressobj(wbits=31), faults))
-        elif start == _ZSTD:
-            unpack = zstandard.ZstdDecompressor()
-            start_frame = cast("Callable[[], _Inflater]", unpack.decompressobj)
-            yield _buffered(Inflated(raw, start_frame, faults))
-        else:
-            yield raw
+def unpacked(raw: BinaryIO, faults: Faults) -> BinaryIO:
+    """The uncompressed bytes of a file as a stream that can peek; `raw` may be it."""
+    start = raw.read(4)
+    raw.seek(0)
+    if start[:2] == _GZIP:
+        return _buffered(Inflated(raw, lambda: zlib.decompressobj(wbits=31), faults))
+    if start == _ZSTD:
+        unpack = zstandard.ZstdDecompressor()
+        start_frame = cast("Callable[[], _Inflater]", unpack.decompressobj)
+        return _buffered(Inflated(raw, start_frame, faults))
+    return raw
 
 
 def _buffered(stream: io.RawIOBase) -> BinaryIO:

@@ -37,6 +37,10 @@ class LineReader(ABC):
         return rows.columns()
 
 
+# As plain integers, which are several times as fast one at a time.
+_EXTENDED_ID, _ID_MASK = int(EXTENDED_ID), int(ID_MASK)
+
+
 def _decode(text: bytes) -> str:
     try:
         return text.decode("utf-8")
@@ -58,8 +62,8 @@ def integer(text: str, base: int, name: str, limit: int = 2**62) -> int:
 
 def identifier(text: str, base: int, *, extended: bool) -> int:
     """An identifier with its kind bit."""
-    value = integer(text, base, "id", int(ID_MASK))
-    return value | int(EXTENDED_ID) if extended else value
+    value = integer(text, base, "id", _ID_MASK)
+    return value | _EXTENDED_ID if extended else value
 
 
 def payload(cells: list[str], size: int, base: int = 16) -> bytes:
@@ -68,12 +72,12 @@ def payload(cells: list[str], size: int, base: int = 16) -> bytes:
     if len(cells) < size:
         raise DecodeError(f"{size} bytes promised, {len(cells)} found")
     if base == 16:
-        digits = "".join(cells)
-        if len(digits) == 2 * size and all(len(cell) == 2 for cell in cells):
-            try:
-                return bytes.fromhex(digits)
-            except ValueError:
-                pass
+        try:
+            content = bytes.fromhex(" ".join(cells))
+        except ValueError:
+            content = b""
+        if len(content) == size:
+            return content
     return bytes(integer(cell, base, "byte", 255) for cell in cells)
 
 

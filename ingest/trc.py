@@ -35,7 +35,8 @@ _DAY_FIRST = re.compile(
 )
 _MS = re.compile(r"(\d{1,12})(?:[.,](\d{1,6}))?")
 _EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
-_FD, _BRS, _ESI = FrameFlag.FD, FrameFlag.BRS, FrameFlag.ESI
+_REMOTE, _ERROR, _TX = int(REMOTE_FRAME), int(ERROR_FRAME), int(FrameFlag.TX)
+_FD, _BRS, _ESI = int(FrameFlag.FD), int(FrameFlag.BRS), int(FrameFlag.ESI)
 _FRAME_TYPES = {"DT": 0, "RR": 0, "FD": _FD, "FB": _FD | _BRS, "FE": _FD | _ESI}
 _FRAME_TYPES["BI"] = _FD | _BRS | _ESI
 _NO_ID = "FFFFFFFF"
@@ -108,7 +109,7 @@ class TrcReader(LineReader):
         if kind == "Warng" or name == _NO_ID:
             return
         if kind == "Error" or cells[data_at : data_at + 1] == ["ERROR"]:
-            rows.add(observed_ns, int(ERROR_FRAME), b"", bus=bus)
+            rows.add(observed_ns, _ERROR, b"", bus=bus)
             return
         self._add(rows, observed_ns, name, cells[data_at:], size, bus=bus, direction=kind)
 
@@ -121,18 +122,18 @@ class TrcReader(LineReader):
         kind = _cell(cells, place["T"])
         bus = _bus(_cell(cells, place["B"])) if "B" in place else 0
         if kind == "ER":
-            rows.add(observed_ns, int(ERROR_FRAME), b"", bus=bus)
+            rows.add(observed_ns, _ERROR, b"", bus=bus)
             return
         if kind not in _FRAME_TYPES:
             if kind.isalpha() and len(kind) == 2:
                 return
             raise DecodeError("type is not two letters")
-        flags = int(_FRAME_TYPES[kind])
+        flags = _FRAME_TYPES[kind]
         if "l" in place:
             size = integer(_cell(cells, place["l"]), 10, "length", 64)
         else:
             code = integer(_cell(cells, place["L"]), 10, "length code", 15)
-            size = FD_LENGTHS[code] if flags & FrameFlag.FD else min(8, code)
+            size = FD_LENGTHS[code] if flags & _FD else min(8, code)
         content = ["RTR"] if kind == "RR" else cells[place["D"] :]
         name, direction = _cell(cells, place["I"]), _cell(cells, place["d"])
         self._add(rows, observed_ns, name, content, size, bus=bus, direction=direction, flags=flags)
@@ -155,10 +156,10 @@ class TrcReader(LineReader):
         remote = cells[:1] == ["RTR"]
         rows.add(
             observed_ns,
-            can_id | (int(REMOTE_FRAME) if remote else 0),
+            can_id | (_REMOTE if remote else 0),
             b"" if remote else payload(cells, size),
             bus=bus,
-            flags=flags | (FrameFlag.TX if direction == "Tx" else 0),
+            flags=flags | (_TX if direction == "Tx" else 0),
             length=size,
         )
 

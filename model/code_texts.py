@@ -157,7 +157,8 @@ def _unfold(groups: Iterable[_Group], terms: _Terms, endings: _Endings) -> dict[
         elif group.run not in endings.run:
             faults.append(f"{names}: no run {group.run}")
         else:
-            severity = group.severity or terms.action[group.action].severity
+            graded = terms.action[group.action].severity
+            severity = graded if group.severity is None else group.severity
             for code, text in _members(group, endings):
                 if code in found:
                     faults.append(f"{code}: named twice")
@@ -191,7 +192,7 @@ def _members(group: _Group, endings: _Endings) -> Iterator[tuple[str, Term]]:
 
 def _group_files() -> list[str]:
     names = [path.name for path in files("model").joinpath("codes").iterdir()]
-    return sorted(n for n in names if n.startswith("j2012_")) + ["j1939_spn.toml"]
+    return [*sorted(n for n in names if n.startswith("j2012_")), "j1939_spn.toml"]
 
 
 def _read(name: str) -> dict[str, object]:

@@ -37,6 +37,7 @@ class FrameStatus(IntEnum):
     SHORT = 2
     BAD_MULTIPLEXER = 3
     NO_PAYLOAD = 4  # remote and error frames
+    WRONG_LENGTH = 5  # all signals are there, but the message is not of that length
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from model.errors import RoadcallError
-from roadcall import cli_fleet, cli_letters, cli_replay, cli_run, demo
+from roadcall import cli_codes, cli_fleet, cli_letters, cli_replay, cli_run, demo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ cli_run.register(app)
 cli_replay.register(app)
 cli_fleet.register(app)
 cli_letters.register(app)
+cli_codes.register(app)
 demo.register(app)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model.clock import NS
+from model.clock import NS, utc
 from model.effects import DeadLetter, Effects
 from model.errors import DecodeError
 from model.log import StoredRecord
@@ -19,7 +19,7 @@ from roadcall.intake import Upload, read_upload
 from roadcall.pipeline import VehicleMemory, World, advance, settle
 from roadcall.recall import Recall
 from rules import lane
-from store import batches, dead_letters, effects, ledger
+from store import batches, cases, dead_letters, effects, ledger, masters
 from store.batches import Claim
 from store.database import Connection, Pool, transaction
 
@@ -43,13 +43,18 @@ class _Take:
     memory: Memory = field(default_factory=dict)
     late_from_ns: dict[str, int] = field(default_factory=dict)
 
-    def read(self, records: Iterable[StoredRecord]) -> None:
+    def read(self, records: Iterable[StoredRecord], partitions: int) -> None:
         """Sort records into uploads and dead letters."""
         for record in records:
             try:
-                self.uploads.append(read_upload(record))
+                upload = read_upload(record)
             except DecodeError as error:
                 self.letters.append(DeadLetter(record, str(error)))
+                continue
+            if record.partition == partition_of(record.vin, partitions):
+                self.uploads.append(upload)
+            else:  # its vehicle has another owner
+                self.refuse(upload, "not the partition of this vehicle")
 
     def refuse(self, upload: Upload, reason: str) -> None:
         """What can be read but not applied."""
@@ -103,7 +108,7 @@ class Owner:
                 take = _Take(self._current_world(conn), moves)
                 ledger.advance(conn, self._topic, moves)
                 for partition in moves:
-                    take.read(fresh[partition])
+                    take.read(fresh[partition], self._partitions)
                 self._claim(conn, take)
                 self._advance(conn, take)
                 effects.write(conn, take.effects)
@@ -119,8 +124,7 @@ class Owner:
         """Silence rules, and the watermark of vehicles that stopped sending."""
         try:
             with transaction(self._pool) as conn:
-                if now_ns - self._world_read_ns >= WORLD_EVERY_NS:
-                    self._world, self._world_read_ns = None, now_ns
+                self._refresh(conn, now_ns)
                 take = _Take(self._current_world(conn))
                 due = [
                     m
@@ -136,12 +140,22 @@ class Owner:
             raise
         self._remember(take.memory)
 
+    def _refresh(self, conn: Connection, now_ns: int) -> None:
+        """See what operators changed: stations and rules' world, vehicles and their profiles."""
+        if now_ns - self._world_read_ns < WORLD_EVERY_NS:
+            return
+        since = utc(self._world_read_ns - WORLD_EVERY_NS)
+        if self._world_read_ns:
+            changed = masters.changed_since(conn, since)
+            self._remember(self._recall.newcomers(conn, changed))
+        self._world, self._world_read_ns = None, now_ns
+
     def _tick_one(self, conn: Connection, take: _Take, memory: VehicleMemory, now_ns: int) -> None:
         memory = self._recall.refilled(conn, take.world, memory)
         step = lane.tick(take.world.bundle, memory.rules, memory.vehicle, now_ns)
-        after, cases = settle(take.world, memory, step, now_ns)
+        after, requested = settle(take.world, memory, step, now_ns)
         take.memory[memory.vehicle.vin] = after
-        effects.correct(conn, after.snapshot(), step.transitions, cases)
+        effects.correct(conn, after.snapshot(), step.transitions, requested)
 
     def _fence(self, conn: Connection, take: _Take) -> None:
         """Nothing was read from the log, yet only the owner of a partition may write for it."""
@@ -157,7 +171,7 @@ class Owner:
             if upload.key.vin in known:
                 uploads.append(upload)
             else:
-                take.refuse(upload, "vehicle is not registered")
+                take.refuse(upload, "vehicle is not registered, or its profile cannot be loaded")
         claims = batches.claim(conn, [(u.key, u.digest, u.frames.received_ns) for u in uploads])
         take.uploads = []
         for upload, claim in zip(uploads, claims, strict=True):
@@ -200,6 +214,7 @@ class Owner:
             after, _ = settle(take.world, memory, step, memory.received_ns)
             take.memory[vin] = after
             effects.correct(conn, after.snapshot(), step.transitions, ())
+            cases.follow(conn, step.replaced)
 
     def _current_world(self, conn: Connection) -> World:
         if self._world is None:

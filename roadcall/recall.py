@@ -12,6 +12,7 @@ from dbc.profile import ProfileError
 from decoders.decode import Decoder, Tails
 from model.clock import NS, ns_of, utc
 from model.codes import CodeReport
+from model.errors import LimitExceededError
 from model.signals import SignalBatch
 from model.vehicle import Vehicle
 from roadcall.pipeline import VehicleMemory, World, waiting_from_memory
@@ -23,6 +24,8 @@ from store.vehicle_state import StoredState
 
 #: Frames one look into the archive may read; a vehicle sends a million in about two hours.
 MAX_ARCHIVE_FRAMES = 2_000_000
+#: An alert that was open may lead to an older one; so far the search goes left.
+MAX_STEPS_LEFT = 16
 #: Transport sessions that began before the first wanted frame are shorter than this.
 SESSION_NS = 5 * NS
 
@@ -52,18 +55,32 @@ class Recall:
         watermark_ns = memory.rules.watermark_ns
         rules = memory.rules
         if watermark_ns and memory.observed_ns >= watermark_ns:
-            batches = self._read(conn, memory, watermark_ns - SESSION_NS)
-            rules = lane.refill(world.bundle, rules, memory.vehicle, batches)
+            try:
+                batches = self._read(conn, memory, watermark_ns - SESSION_NS)
+                rules = lane.refill(world.bundle, rules, memory.vehicle, batches)
+            except LimitExceededError as error:
+                log.warning("refill.too_long", reason=str(error))
         return replace(memory, rules=rules, refilled=True)
 
     def rebuilt(
         self, conn: Connection, world: World, memory: VehicleMemory, late_from_ns: int
     ) -> Step:
-        """The vehicle's rules over its stored history, from far enough left of the late frames."""
-        stored = _stored(conn, memory, late_from_ns)
-        start_ns = lane.history_start(world.bundle, memory.vehicle, late_from_ns, stored)
-        stored = _stored(conn, memory, start_ns)
-        batches = self._read(conn, memory, start_ns)
+        """The vehicle's rules over its stored history, from far enough left of the late frames.
+
+        History of more than MAX_ARCHIVE_FRAMES stays stored, and its alerts as they are.
+        """
+        start_ns = late_from_ns
+        for _ in range(MAX_STEPS_LEFT):
+            stored = _stored(conn, memory, start_ns)
+            further = lane.history_start(world.bundle, memory.vehicle, late_from_ns, stored)
+            if further >= start_ns:
+                break
+            start_ns = further
+        try:
+            batches = self._read(conn, memory, start_ns)
+        except LimitExceededError as error:
+            log.warning("history.too_long", reason=str(error))
+            return Step(memory.rules, ())
         return lane.rebuild(world.bundle, memory.rules, memory.vehicle, batches, start_ns, stored)
 
     def _read(self, conn: Connection, memory: VehicleMemory, from_ns: int) -> list[Decoded]:

@@ -23,9 +23,7 @@ class Bounds:
         self.lo: list[float] = np.fmin.reduce([held_lo, *(c.lo for c in sight.chunks)]).tolist()
         self.hi: list[float] = np.fmax.reduce([held_hi, *(c.hi for c in sight.chunks)]).tolist()
         self._named = {text for _, text in sight.named}
-        for chunk in sight.chunks:
-            for naming in chunk.namings:
-                self._named.update(naming.named)
+        self._named.update(*(chunk.named for chunk in sight.chunks))
         self._stored: dict[str, int] = {}
 
     def may_fire(self, instance: Instance, counted: tuple[tuple[int, ...], ...]) -> bool:

@@ -1,6 +1,6 @@
 """From the text of a condition to its tree, refusing everything that is not plainly meant.
 
-Source: our own small language (docs/rules.md): the expression grammar of Python, read with `ast`,
+Source: our own small language, specified here: the expression grammar of Python, read with `ast`,
 over catalogue names, the rule's parameters and a few facts of the vehicle.
 
     a < b, 400 < rpm < 900     comparisons between equal units; a bare number takes the other's unit

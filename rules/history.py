@@ -121,14 +121,15 @@ def rebuild(
     )
     told_ns = [step.at_ns for state in rules.states.values() for step in state.told]
     findings = list(find(plan, fresh, max([rules.newest_ns, *told_ns]), end_ns))
-    live, findings = _live(plan, rules, findings, vehicle.vin)
+    live, findings = _live(plan, rules, findings, past, vehicle.vin)
     account = _Account(plan, vehicle.vin, past, end_ns)
     for finding in findings:
         account.check(finding)
     gone = {t.alert_id for t in live if t.state is AlertState.RETRACTED}
     transitions = [*account.transitions, *account.retract(gone), *live]
     after = settle(plan, fresh, findings, end_ns)
-    return Step(after, tuple(transitions), replaced=tuple(account.replaced()))
+    replaced = tuple(_replaced(transitions, findings, past, vehicle.vin))
+    return Step(after, tuple(transitions), replaced=replaced)
 
 
 def _seeds(
@@ -152,14 +153,24 @@ def _seeds(
         known = rules.states.get(key)
         exact = known.open if known else None
         if exact is not None and exact.started_ns // _TICK_NS == alert.started_ns // _TICK_NS:
-            opened = replace(opened, started_ns=exact.started_ns, evidence=exact.evidence)
+            same_step = exact.at_ns // _TICK_NS == alert.fired_ns // _TICK_NS
+            opened = replace(
+                opened,
+                started_ns=exact.started_ns,
+                at_ns=exact.at_ns if same_step else opened.at_ns,
+                evidence=exact.evidence,
+            )
         base = seeds.get(key) or fresh_state(instance)
         seeds[key] = replace(base, open=opened, known_ns=start_ns)
     return seeds
 
 
 def _live(
-    plan: Plan, rules: VehicleRules, findings: list[Finding], vin: str
+    plan: Plan,
+    rules: VehicleRules,
+    findings: list[Finding],
+    past: Sequence[StoredAlert],
+    vin: str,
 ) -> tuple[list[AlertTransition], list[Finding]]:
     """Steps above the watermark against what was told live."""
     flushed = rules.watermark_ns > rules.newest_ns
@@ -168,21 +179,36 @@ def _live(
     for finding in findings:
         known = rules.states.get(finding.key)
         spoken, told = reconcile(
-            finding.after.open,
+            _below(finding),
             known.told if known else (),
             (),
             finding.likely,
             all_likely=flushed,
         )
-        transitions += [finding.voice(vin).say(step) for step in spoken]
+        voice = _voice(finding, past, vin)
+        transitions += [voice.say(s, history=s.at_ns < rules.watermark_ns) for s in spoken]
         settled.append(replace(finding, after=replace(finding.after, told=told)))
     found = {finding.key for finding in findings}
     for key, state in rules.states.items():
         instance = _instance(plan, *key)
         if key not in found and state.told and instance is not None:
-            spoken, _ = reconcile(None, state.told, (), (), all_likely=False)
+            spoken, _ = reconcile((), state.told, (), (), all_likely=False)
             transitions += [Voice(instance, key[1], vin).say(step) for step in spoken]
     return transitions, settled
+
+
+def _below(finding: Finding) -> list[RuleStep]:
+    """All true steps below the watermark that the rebuild knows of."""
+    seed = finding.before.open
+    return ([seed] if seed else []) + finding.sure
+
+
+def _voice(finding: Finding, past: Sequence[StoredAlert], vin: str) -> Voice:
+    """A seed's id is the stored one: its start may have lost its nanoseconds."""
+    seed = finding.before.open
+    started_ns = seed.started_ns if seed else None
+    mine = [a for a in past if (a.rule_id, a.instance, a.started_ns) == (*finding.key, started_ns)]
+    return finding.voice(vin, {a.started_ns: a.alert_id for a in mine})
 
 
 class _Account:
@@ -191,27 +217,19 @@ class _Account:
     def __init__(self, plan: Plan, vin: str, past: Sequence[StoredAlert], end_ns: int) -> None:
         self._plan, self._vin, self._past, self._end_ns = plan, vin, past, end_ns
         self._stored = {alert.alert_id: alert for alert in past}
-        self._spans: dict[uuid.UUID, tuple[Key, int, int]] = {}
-        self._retracted: list[StoredAlert] = []
+        self._found: set[uuid.UUID] = set()
         self.transitions: list[AlertTransition] = []
 
     def check(self, finding: Finding) -> None:
         """Say what differs from the store, marked as history."""
         seed = finding.before.open
-        ids = {
-            a.started_ns: a.alert_id
-            for a in self._past
-            if seed and (a.rule_id, a.instance, a.started_ns) == (*finding.key, seed.started_ns)
-        }
-        voice = finding.voice(self._vin, ids)
-        said = ([seed] if seed else []) + finding.sure
+        voice = _voice(finding, self._past, self._vin)
+        said = _below(finding)
         for started_ns in dict.fromkeys(step.started_ns for step in said):
             steps = [step for step in said if step.started_ns == started_ns]
             told = [step for step in finding.after.told if step.started_ns == started_ns]
-            over = steps[-1].state is AlertState.CLEARED
-            end_ns = steps[-1].at_ns if over else 2**62
             found_id = voice.id_of(started_ns)
-            self._spans[found_id] = (finding.key, started_ns, end_ns)
+            self._found.add(found_id)
             stored = self._stored.get(found_id)
             if stored is not None and _same(stored, [*steps, *told]):
                 continue
@@ -226,9 +244,8 @@ class _Account:
         transitions = []
         for alert in self._past:
             instance = _instance(self._plan, alert.rule_id, alert.instance)
-            if alert.alert_id in self._spans or alert.alert_id in gone or instance is None:
+            if alert.alert_id in self._found or alert.alert_id in gone or instance is None:
                 continue
-            self._retracted.append(alert)
             step = RuleStep(
                 AlertState.RETRACTED, alert.severity, alert.started_ns, self._end_ns, early=False
             )
@@ -237,21 +254,36 @@ class _Account:
             transitions.append(voice.say(step, history=True))
         return transitions
 
-    def replaced(self) -> Iterable[tuple[uuid.UUID, uuid.UUID]]:
-        """Retracted alerts and the found one that stands for the same fault."""
-        for alert in self._retracted:
-            end_ns = alert.cleared_ns or 2**62
-            for found_id, (key, left, right) in self._spans.items():
-                same_rule = key == (alert.rule_id, alert.instance)
-                if same_rule and left <= end_ns and alert.started_ns <= right:
-                    yield alert.alert_id, found_id
-                    break
+
+def _replaced(
+    transitions: Sequence[AlertTransition],
+    findings: Sequence[Finding],
+    past: Sequence[StoredAlert],
+    vin: str,
+) -> Iterable[tuple[uuid.UUID, uuid.UUID]]:
+    """Retracted alerts and the first found one of the same rule that was not over by then."""
+    spans: dict[Key, dict[uuid.UUID, int]] = {}
+    for finding in findings:
+        ends = spans.setdefault(finding.key, {})
+        for step in [*_below(finding), *finding.after.told]:
+            over = step.state is AlertState.CLEARED
+            ends[_voice(finding, past, vin).id_of(step.started_ns)] = step.at_ns if over else 2**62
+    for t in transitions:
+        ends = spans.get((t.rule_id, t.instance), {})
+        if t.state is AlertState.RETRACTED and t.alert_id not in ends:
+            heirs = [found for found, end_ns in ends.items() if end_ns >= t.started_ns]
+            yield from [(t.alert_id, heirs[0])] if heirs else []
 
 
 def _same(stored: StoredAlert, steps: Sequence[RuleStep]) -> bool:
     cleared = [step.at_ns for step in steps if step.state is AlertState.CLEARED]
     cleared_ns = cleared[0] // _TICK_NS if cleared else None
     stored_cleared = None if stored.cleared_ns is None else stored.cleared_ns // _TICK_NS
+    if (
+        steps[-1].state is AlertState.STALE
+        and stored.changed_ns // _TICK_NS != steps[-1].at_ns // _TICK_NS
+    ):
+        return False
     return (
         stored.state is steps[-1].state
         and stored.severity == max(step.severity for step in steps)

@@ -122,7 +122,7 @@ def _run(
     transitions: list[AlertTransition] = []
     for found in find(plan, rules, frontier_ns, watermark_ns):
         spoken, told = reconcile(
-            found.before.open,
+            [found.before.open] if found.before.open else [],
             found.before.told,
             found.sure,
             found.likely,

@@ -50,7 +50,9 @@ class VehicleRules:
         }
         held: dict[str, list[list[float | int | None]]] = {}
         for (signal, source), row in self.held.items():
-            held.setdefault(universe()[signal], []).append(_held_to_memory(source, row))
+            held.setdefault(universe()[signal], []).append(
+                _held_to_memory(source, row, self.watermark_ns)
+            )
         if held:
             memory["held"] = held
         if self.named:
@@ -68,7 +70,7 @@ class VehicleRules:
         held: Holds = {}
         for name, rows in memory.get("held", {}).items():
             for row in rows if name in index_of() else []:
-                held[index_of()[name], row[0]] = _held_from_memory(row)
+                held[index_of()[name], row[0]] = _held_from_memory(row, memory["watermark_ns"])
         return cls(
             newest_ns=memory["newest_ns"],
             watermark_ns=memory["watermark_ns"],
@@ -110,20 +112,30 @@ def state_for(instance: Instance, state: RuleState | None) -> RuleState:
     fresh = fresh_state(instance)
     if state is None:
         return fresh
-    fits = len(state.pending) == len(fresh.pending) and len(state.counted) == len(fresh.counted)
-    return state if fits else replace(state, pending=fresh.pending, counted=fresh.counted)
+    same_levels = len(state.pending) == len(fresh.pending)
+    same_counts = len(state.counted) == len(fresh.counted)
+    if same_levels and same_counts:
+        return state
+    return replace(
+        state,
+        pending=state.pending if same_levels else fresh.pending,
+        counted=state.counted if same_counts else fresh.counted,
+    )
 
 
-def _held_to_memory(source: int, row: Held) -> list[float | int | None]:
+def _held_to_memory(source: int, row: Held, watermark_ns: int) -> list[float | int | None]:
+    """Source, age at the watermark, value; and the age of the last good one if it is another."""
+    age_ns = watermark_ns - row.observed_ns
     if row.good_ns == row.observed_ns and not math.isnan(row.value):
-        return [source, row.observed_ns, row.value]
+        return [source, age_ns, row.value]
     value = None if math.isnan(row.value) else row.value
-    return [source, row.observed_ns, value, None if row.good_ns == NEVER else row.good_ns]
+    return [source, age_ns, value, None if row.good_ns == NEVER else watermark_ns - row.good_ns]
 
 
-def _held_from_memory(row: list[Any]) -> Held:
-    _, time, value, *good = row
-    good_ns = (NEVER if good[0] is None else good[0]) if good else time
+def _held_from_memory(row: list[Any], watermark_ns: int) -> Held:
+    _, age_ns, value, *good = row
+    time = watermark_ns - age_ns
+    good_ns = (NEVER if good[0] is None else watermark_ns - good[0]) if good else time
     return Held(time, math.nan if value is None else float(value), good_ns)
 
 
@@ -143,11 +155,14 @@ def _run(time: int) -> int | None:
 
 
 def _state_to_memory(state: RuleState) -> dict[str, Any]:
-    row: dict[str, Any] = {"pending": [_run(p) for p in state.pending]}
+    row: dict[str, Any] = {}
+    if any(p != NO_RUN for p in state.pending):
+        row["pending"] = [_run(p) for p in state.pending]
     if state.open is not None:
         row["open"] = _step_to_memory(state.open)
         row["known_ns"] = state.known_ns
-        row["clear_since_ns"] = _run(state.clear_since_ns)
+        if state.clear_since_ns != NO_RUN:
+            row["clear_since_ns"] = state.clear_since_ns
     if any(state.counted):
         row["counted"] = state.counted
     if state.told:
@@ -161,7 +176,7 @@ def _state_from_memory(row: dict[str, Any]) -> RuleState:
 
     counted: Iterable[list[int]] = row.get("counted", ())
     return RuleState(
-        pending=tuple(run(p) for p in row["pending"]),
+        pending=tuple(run(p) for p in row.get("pending", [])),
         clear_since_ns=run(row.get("clear_since_ns")),
         open=_step_from_memory(row["open"]) if "open" in row else None,
         known_ns=row.get("known_ns", 0),

@@ -1,6 +1,6 @@
 """What a rule pack file may say. YAML in, checked records out.
 
-Source: our own format (docs/rules.md). One file = a list of rules:
+Source: our own format, specified here. One file = a list of rules:
 
     - id: ice.coolant.overtemp        # readable, never reused
       domain: [E01, E02]              # ids of the domain list

@@ -53,6 +53,8 @@ class Chunk:
     lo: Floats
     hi: Floats
     namings: tuple[Naming, ...]
+    #: Every predicate some report makes true.
+    named: frozenset[str]
     oldest_ns: int
     newest_ns: int
 
@@ -114,9 +116,10 @@ def _name(codes: tuple[Code, ...], report: CodeReport) -> Naming | None:
     """What a report says to the rules; None where its list does not count."""
     if report.scope not in ACTIVE_SCOPES:
         return None
+    # What follows runs once a second for each ECU that has nothing to say.
     ecu = f"{report.protocol}.{report.bus}.{report.ecu}.{report.scope}"
-    present = {code.code for code in report.codes} - {NO_FAULT}
-    named = tuple(c.text for c in codes if present and any(map(c.names, present)))
+    present = {code.code for code in report.codes if code.code != NO_FAULT}
+    named = tuple(c.text for c in codes if any(map(c.names, present))) if present else ()
     return Naming(report.observed_ns, ecu, named)
 
 
@@ -153,6 +156,7 @@ def _build(
         lo=lo,
         hi=hi,
         namings=namings,
+        named=frozenset(text for n in namings for text in n.named),
         oldest_ns=min(moments),
         newest_ns=max(moments),
     )
@@ -245,6 +249,8 @@ def _last_good(chunk: Chunk, row: int, count: int) -> int:
 
 def hold_codes(named: Named, chunks: Sequence[Chunk], from_ns: int, watermark_ns: int) -> Named:
     """Codes named by the newest report of their ECU before the watermark, which was `from_ns`."""
+    if not named and not any(c.named for c in chunks):
+        return named
     due = sorted(n for c in chunks for n in c.namings if from_ns <= n.observed_ns < watermark_ns)
     if not due:
         return named

@@ -143,9 +143,12 @@ class Course:
             evidence=self.timeline.evidence(rows.start + at),
         )
         steps.append(step)
-        pending = tuple(int(b[at]) for b in begun)
         after = replace(
-            state, pending=pending, clear_since_ns=NO_RUN, open=step, known_ns=step.at_ns
+            state,
+            pending=self._above(severity, begun, at),
+            clear_since_ns=NO_RUN,
+            open=step,
+            known_ns=step.at_ns,
         )
         return after, rows.start + at + 1
 
@@ -166,7 +169,7 @@ class Course:
             seen = known[known < row]
             return replace(
                 state,
-                pending=tuple(int(b[row - 1]) for b in begun),
+                pending=self._above(opened.severity, begun, row - 1),
                 clear_since_ns=int(clearing[row - 1]),
                 known_ns=int(points[rows.start + seen[-1]]) if len(seen) else state.known_ns,
             )
@@ -196,6 +199,11 @@ class Course:
             after = fresh_state(self.instance)
             return replace(after, counted=state.counted), rows.start + clear + 1
         return at_row(n), rows.stop
+
+    def _above(self, severity: Severity, begun: list[Times], row: int) -> tuple[int, ...]:
+        """Runs that can still make an open alert worse; the others are of no more use."""
+        levels = zip(self.instance.levels, begun, strict=True)
+        return tuple(int(b[row]) if lv.severity > severity else NO_RUN for lv, b in levels)
 
     def _escalation(
         self, opened: RuleStep, rows: slice, begun: list[Times]

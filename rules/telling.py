@@ -57,7 +57,7 @@ class Voice:
 
 
 def reconcile(
-    opened: RuleStep | None,
+    settled: Sequence[RuleStep],
     told: Sequence[RuleStep],
     sure: Sequence[RuleStep],
     likely: Sequence[RuleStep],
@@ -66,9 +66,9 @@ def reconcile(
 ) -> tuple[list[RuleStep], tuple[RuleStep, ...]]:
     """Steps to say now, and those of them (and of `told`) that stay unsure.
 
-    `opened` is the alert that was open at the old watermark, `told` what was said above it; `sure`
-    and `likely` are the true steps below and above the new one. `all_likely` tells steps that wait
-    for the watermark too: a silent vehicle has no other way to move.
+    `settled` are true steps below the old watermark that `told` may go on from, `told` what was
+    said above it; `sure` and `likely` are the true steps below and above the new one. `all_likely`
+    tells steps that wait for the watermark too: a silent vehicle has no other way to move.
     """
     truth = [*sure, *likely]
     same = 0
@@ -79,18 +79,17 @@ def reconcile(
         if step.early or all_likely:
             due = place
     due = max(due, same)
-    spoken = _correct(opened, told[same:], truth[:due], same) + truth[same:due]
+    spoken = _correct(settled, told[same:], truth[:due], same) + truth[same:due]
     return _without_echo(spoken), tuple(truth[len(sure) : due])
 
 
 def _correct(
-    opened: RuleStep | None, wrong: Sequence[RuleStep], truth: Sequence[RuleStep], same: int
+    settled: Sequence[RuleStep], wrong: Sequence[RuleStep], truth: Sequence[RuleStep], same: int
 ) -> list[RuleStep]:
     """What undoes steps that were told and are not true."""
     spoken: list[RuleStep] = []
     for started_ns in dict.fromkeys(step.started_ns for step in wrong):
-        base = [opened] if opened is not None and opened.started_ns == started_ns else []
-        true = base + [step for step in truth if step.started_ns == started_ns]
+        true = [step for step in [*settled, *truth] if step.started_ns == started_ns]
         claims = [step for step in wrong if step.started_ns == started_ns]
         claimed = max(step.severity for step in claims)
         if not true:

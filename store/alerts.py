@@ -1,6 +1,7 @@
 """Alerts, folded from their transitions: the same rows in whatever order they come, and how often.
 
 What the vehicle says is folded (`state`, times, severity); what people did (`handling`) is theirs.
+A retraction ends a telling: what follows for the same alert is the whole truth.
 
     state, changed_at    of the latest step; at the same moment the last of AlertState
     severity             the highest of all steps
@@ -14,6 +15,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import LiteralString
 
 import orjson
@@ -46,20 +48,25 @@ from unnest(%s::uuid[], %s::text[], %s::text[], %s::int[], %s::text[], %s::small
 join vehicle v using (vin)
 order by t.alert_id
 on conflict (alert_id) do update set
-    severity = greatest(a.severity, excluded.severity),
-    history = a.history and excluded.history,
-    started_at = least(a.started_at, excluded.started_at),
-    fired_at = least(a.fired_at, excluded.fired_at),
+    severity = case when a.state = 'retracted' then excluded.severity
+        else greatest(a.severity, excluded.severity) end,
+    history = (a.history or a.state = 'retracted') and excluded.history,
+    started_at = case when a.state = 'retracted' then excluded.started_at
+        else least(a.started_at, excluded.started_at) end,
+    fired_at = case when a.state = 'retracted' then excluded.fired_at
+        else least(a.fired_at, excluded.fired_at) end,
     (state, changed_at, cleared_at) = (
         select s, at, case when s = 'cleared' then at end
         from (values (a.state, a.changed_at), (excluded.state, excluded.changed_at)) both_ (s, at)
-        order by at desc, array_position(array['firing', 'stale', 'cleared', 'retracted'], s) desc
+        order by a.state = 'retracted' and s <> 'retracted' desc, at desc,
+            array_position(array['firing', 'stale', 'cleared', 'retracted'], s) desc
         limit 1),
     (evidence, evidence_at, thresholds, rule_version) = (
         select e, at, h, version
         from (values (a.severity, a.evidence_at, a.evidence, a.thresholds, a.rule_version),
                      (excluded.severity, excluded.evidence_at, excluded.evidence,
                       excluded.thresholds, excluded.rule_version)) both_ (s, at, e, h, version)
+        where a.state <> 'retracted' or at = excluded.evidence_at and s = excluded.severity
         order by s desc, at limit 1)
 """
 
@@ -87,13 +94,16 @@ class StoredAlert(Record):
 
 def fold(conn: Connection, transitions: Iterable[AlertTransition]) -> list[uuid.UUID]:
     """Write transitions into their alerts; which alerts were touched."""
-    by_alert: dict[uuid.UUID, list[AlertTransition]] = {}
+    tellings: dict[uuid.UUID, list[list[AlertTransition]]] = {}
     for t in transitions:
-        by_alert.setdefault(t.alert_id, []).append(t)
-    if by_alert:
-        rows = [_folded(steps) for steps in by_alert.values()]
+        told = tellings.setdefault(t.alert_id, [[]])
+        if told[-1] and told[-1][-1].state is AlertState.RETRACTED:
+            told.append([])
+        told[-1].append(t)
+    for turn in zip_longest(*tellings.values()):
+        rows = [_folded(steps) for steps in turn if steps is not None]
         conn.execute(FOLD, [list(column) for column in zip(*rows, strict=True)])
-    return list(by_alert)
+    return list(tellings)
 
 
 def _folded(steps: list[AlertTransition]) -> tuple[object, ...]:

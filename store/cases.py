@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import LiteralString
 
@@ -50,6 +50,15 @@ def insert_requested(conn: Connection, requested: Sequence[RescueCase]) -> None:
             for c in ordered
         ],
     )  # fmt: skip
+
+
+def follow(conn: Connection, replaced: Iterable[tuple[uuid.UUID, uuid.UUID]]) -> None:
+    """The same fault was found under another alert (old, new): its open case goes with it."""
+    conn.cursor().executemany(
+        "update rescue_case c set alert_id = %s where alert_id = %s and state <> all(%s)"
+        " and not exists (select from rescue_case o where o.alert_id = %s)",
+        [(new, old, CLOSED, new) for old, new in replaced],
+    )
 
 
 def find(conn: Connection, case_id: uuid.UUID) -> RescueCase:

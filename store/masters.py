@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from psycopg.rows import class_row, dict_row
 
@@ -45,7 +46,8 @@ def upsert_vehicles(conn: Connection, vehicles: Sequence[Vehicle]) -> dict[str, 
     rows = conn.execute(
         "insert into vehicle (vin, partition, profile, attrs)"
         " select * from unnest(%s::text[], %s::smallint[], %s::text[], %s::jsonb[])"
-        " on conflict (vin) do update set profile = excluded.profile, attrs = excluded.attrs"
+        " on conflict (vin) do update set profile = excluded.profile, attrs = excluded.attrs,"
+        " changed_at = clock_timestamp()"
         " returning vin, vehicle_id",
         [
             [v.vin for v in ordered],
@@ -55,6 +57,12 @@ def upsert_vehicles(conn: Connection, vehicles: Sequence[Vehicle]) -> dict[str, 
         ],
     )
     return {str(vin): int(str(vehicle_id)) for vin, vehicle_id in rows}
+
+
+def changed_since(conn: Connection, moment: datetime) -> list[str]:
+    """VINs of vehicles registered or changed at or after a moment of the database's clock."""
+    rows = conn.execute("select vin from vehicle where changed_at >= %s", [moment])
+    return [str(vin) for (vin,) in rows]
 
 
 def vehicle_of(vin: object, profile: object, attrs: object) -> Vehicle:

@@ -8,9 +8,11 @@ create table vehicle (
     partition smallint not null,              -- model.wire.partition_of(vin, partitions)
     profile text not null,
     attrs jsonb not null,                     -- model.vehicle.Vehicle without vin and profile
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    changed_at timestamptz not null default now()
 );
 create index vehicle_by_partition on vehicle (partition);
+create index vehicle_by_change on vehicle (changed_at);
 
 create table gateway (
     gateway_id text primary key,

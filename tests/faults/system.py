@@ -21,7 +21,7 @@ from store.migrate import migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA_SCRIPT = ROOT / "scripts" / "apache-kafka"
-RESTART_S, STOP_LIMIT_S, PATIENCE_S = 0.3, 40.0, 120.0
+RESTART_S, AWAY_S, STOP_LIMIT_S, PATIENCE_S = 0.3, 2.0, 40.0, 120.0
 
 
 def free_port() -> int:
@@ -79,7 +79,6 @@ class Kafka:
 
     def kill(self) -> None:
         os.kill(int((self._home / "pid").read_text()), signal.SIGKILL)
-        self.start()
 
     def stop(self) -> None:
         subprocess.run([KAFKA_SCRIPT, "stop", "--home", self._home], check=True)
@@ -124,12 +123,27 @@ class System:
     def kill(self, name: str) -> None:
         """kill -9; whoever is killed comes back at once."""
         if name == "postgres":
-            pid = self.postgres.pid()
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
+            self._kill_postgres()
             self.postgres.start()
+        elif name == "kafka":
+            assert self.kafka
+            self.kafka.kill()
+            self.kafka.start()
         else:
-            {"ingest": self.ingest, "worker": self.worker, "kafka": self.kafka}[name].kill()
+            {"ingest": self.ingest, "worker": self.worker}[name].kill()
+
+    def kill_ingest_while_its_log_is_away(self) -> None:
+        """Whatever was confirmed without being durable dies with the process."""
+        log = self.kafka or self.postgres
+        self.kafka.kill() if self.kafka else self._kill_postgres()
+        time.sleep(AWAY_S)
+        self.ingest.kill()
+        log.start()
+
+    def _kill_postgres(self) -> None:
+        pid = self.postgres.pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
 
     def ask(self, query: str) -> list[tuple[object, ...]]:
         with transaction(self.pool) as conn:

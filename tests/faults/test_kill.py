@@ -125,6 +125,8 @@ def test_what_was_acknowledged_is_stored_once(new_system, victims) -> None:
     for victim in victims:
         system.wait_for_frames(system.frames() + FRAMES_BETWEEN_KILLS)
         system.kill(victim)
+    system.wait_for_frames(system.frames() + FRAMES_BETWEEN_KILLS)
+    system.kill_ingest_while_its_log_is_away()
     acknowledged = load.finish()
     system.wait_for_frames(acknowledged.frames)
 
@@ -137,6 +139,6 @@ def test_what_was_acknowledged_is_stored_once(new_system, victims) -> None:
     assert system.ask("select count(*) from frame_block") == [(acknowledged.batches,)]
     assert system.ask("select count(*) from dead_letter") == [(0,)]
     found = stored(system)
-    print(f"{acknowledged}, {len(victims)} kills, {found}")
+    print(f"{acknowledged}, {len(victims) + 2} kills, {found}")
     assert found == stored(clean)
     assert all(count for ((count, _),) in found.values())

@@ -57,7 +57,11 @@ class Rig:
         return worker.wait(30)
 
     def close(self) -> None:
+        """End all workers; if the test has failed its output shows where they stood."""
         for worker in self.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGUSR1)
+                time.sleep(0.1)
             self.kill(worker)
 
     async def push(self, log: KafkaLog, names: Iterator[str], pause_s: float = 0.0) -> None:

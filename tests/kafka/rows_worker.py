@@ -6,6 +6,8 @@ per record and nothing else. The rows have no unique key, so a repetition would 
 
 from __future__ import annotations
 
+import faulthandler
+import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
@@ -57,6 +59,7 @@ def main(
     dsn: str, servers: str, topic: str, partitions: str, instance: str, stall_limit_s: str
 ) -> int:
     logs.configure(json_logs=False)
+    faulthandler.register(signal.SIGUSR1)
     pool = open_pool(dsn, 4)
     plan = WorkerPlan(
         servers,

@@ -85,7 +85,12 @@ def test_a_hole_in_the_log_stops_the_worker_once(apache_rig) -> None:
     stranger.begin_transaction()
     for partition in range(rig.broker.partitions):
         stranger.produce(rig.topic, key=b"stranger", value=b"", partition=partition)
-    stranger.commit_transaction(30)  # its markers take positions that no record has
+    stranger.commit_transaction(30)  # its markers take positions that no record has, soon
+    reader = Consumer({"bootstrap.servers": rig.broker.servers, "group.id": rig.topic})
+    places = [TopicPartition(rig.topic, p) for p in range(rig.broker.partitions)]
+    while sum(reader.get_watermark_offsets(place)[1] for place in places) < 1 + 2 * len(places):
+        time.sleep(0.1)
+    reader.close()
     rig.push_now(["after"])
     assert rig.start_worker().wait(60) == EXIT_TRY_AGAIN
     rig.start_worker()

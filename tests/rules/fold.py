@@ -38,7 +38,8 @@ def fold(transitions: Iterable[AlertTransition]) -> dict[str, dict]:
             row["cleared"] = t.at_ns, evidence
         else:
             row["cleared"] = None
-            resumed = any(s < t.at_ns for s in row["stale"]) and t.severity in row["fired"]
+            fired_ns = row["fired"].get(int(t.severity), (t.at_ns,))[0]
+            resumed = any(fired_ns < stale_ns < t.at_ns for stale_ns in row["stale"])
             if not resumed:
                 row["fired"][int(t.severity)] = t.at_ns, evidence
     return rows

@@ -103,27 +103,27 @@ MANY = settings(max_examples=300, deadline=None, suppress_health_check=list(Heal
 
 
 @MANY
-@given(st.data())
-def test_in_order_equals_the_reference(data: st.DataObject) -> None:
-    sent = sorted(data.draw(rows()), key=lambda row: row.at_ns)
+@given(draws=st.data())
+def test_in_order_equals_the_reference(draws: st.DataObject) -> None:
+    sent = sorted(draws.draw(rows()), key=lambda row: row.at_ns)
     if not sent:
         return
-    said, _ = drive([sent], silent_s := data.draw(st.sampled_from([8, 33, 300])))
+    said, _ = drive([sent], silent_s := draws.draw(st.sampled_from([8, 33, 300])))
     frontier = newest(sent) + silent_s * S
     assert fold(said) == alerts(sent, BUNDLE.rules, CAR, frontier)
 
 
 @MANY
-@given(st.data())
+@given(draws=st.data())
 def test_arrival_order_repetition_cuts_and_restarts_change_nothing(
-    data: st.DataObject,
+    draws: st.DataObject,
 ) -> None:
-    sent = sorted(data.draw(rows()), key=lambda row: row.at_ns)
-    uploads = data.draw(arrivals(sent))
+    sent = sorted(draws.draw(rows()), key=lambda row: row.at_ns)
+    uploads = draws.draw(arrivals(sent))
     if not uploads:
         return
-    restarts = data.draw(st.lists(st.booleans(), max_size=len(uploads)))
-    silent_s = data.draw(st.sampled_from([8, 33, 300]))
+    restarts = draws.draw(st.lists(st.booleans(), max_size=len(uploads)))
+    silent_s = draws.draw(st.sampled_from([8, 33, 300]))
     said, _ = drive(uploads, silent_s, restarts)
     frontier = newest(sent) + silent_s * S
     assert fold(said) == alerts(sent, BUNDLE.rules, CAR, frontier)

@@ -80,6 +80,22 @@ def test_alerts_come_out_the_same_in_whatever_order_and_however_often(
     assert alert.evidence == {"t": 9.0} and alert.vin == vin
 
 
+def test_after_a_retraction_what_follows_is_the_whole_truth(
+    conn: Connection, fleet: dict[str, int]
+) -> None:
+    vin = next(iter(fleet))
+    early = [step(vin, AlertState.FIRING, 9), step(vin, AlertState.RETRACTED, 9)]
+    again = step(vin, AlertState.FIRING, 7, Severity.VISIT_SOON)
+    for cut in (0, 1, 2):
+        alerts.fold(conn, early[:cut])
+        alerts.fold(conn, [*early[cut:], again])
+        alert = alerts.find(conn, again.alert_id)
+        assert (alert.state, alert.severity) == (AlertState.FIRING, Severity.VISIT_SOON)
+        assert alert.fired_at == alert.changed_at == utc(START_NS + 7 * NS)
+        assert alert.evidence == {"t": 7.0}
+        conn.rollback()
+
+
 def test_folding_never_touches_what_people_did(conn: Connection, fleet: dict[str, int]) -> None:
     vin = next(iter(fleet))
     fired = step(vin, AlertState.FIRING, 5)

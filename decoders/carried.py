@@ -1,0 +1,36 @@
+"""Messages that came inside others (transport protocols), decoded by the plan like frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from decoders.answers import Carried
+from decoders.kernel import Frames, decode_rows, find_messages
+from decoders.plan import Plan
+from decoders.runs import Runs
+
+
+def decode_carried(plan: Plan, messages: Sequence[Carried]) -> list[Runs]:
+    """Samples of the messages that the plan knows."""
+    if not messages:
+        return []
+    can_id = np.array([m.can_id for m in messages], np.uint32)
+    number, source = find_messages(plan, can_id)
+    known = np.flatnonzero(number >= 0)
+    if not len(known):
+        return []
+    chosen = [messages[i] for i in known.tolist()]
+    width = max(-(-len(m.payload) // 8) * 8 for m in chosen)
+    frames = Frames(
+        observed_ns=np.array([m.observed_ns for m in chosen], np.int64),
+        can_id=can_id[known],
+        length=np.array([len(m.payload) for m in chosen], np.int32),
+        payload=np.frombuffer(
+            b"".join(m.payload.ljust(width, b"\0") for m in chosen), np.uint8
+        ).reshape(-1, width),
+        row=np.array([m.row for m in chosen], np.int64),
+    )
+    runs, _ = decode_rows(plan, frames, number[known], source[known])
+    return [runs]
