@@ -1,6 +1,7 @@
 """Three synthetic decode workloads: DBC texts and frames, seeded and alike on every machine.
 
-passenger: 60 messages, 98 % of the signals big-endian, 11-bit identifiers, 8 % unknown frames
+passenger: 60 messages, 98 % of the signals big-endian, identifiers below 0x700 (diagnosis begins
+           there), 8 % unknown frames
 j1939:     60 parameter groups (6 of them PDU1), 5 source and 3 destination addresses
 mux_fd:    92 messages: OBD service 01 by extended multiplexing, simple multiplexers, ranges,
            64-byte CAN FD with half, single and double floats; 65 % of the frames are FD
@@ -14,11 +15,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from decoders.j1979_pids import PID_BYTES
 from model.clock import NS
 from model.frames import EXTENDED_ID, FrameBatch, FrameFlag, frame_batch
 
 SEED = 20_240_229
 START_NS = 1_700_000_000 * NS
+#: PIDs of one value that fits a single frame.
+_PIDS = [pid for pid in range(2, 155) if PID_BYTES[pid] <= 5]
 #: Lengths a signal of a passenger car or truck usually has.
 WIDTHS = (1, 1, 2, 2, 4, 4, 8, 8, 8, 10, 12, 16, 16)
 
@@ -95,7 +99,7 @@ class _Writer:
 def passenger(n: int) -> Load:
     draw = random.Random(SEED)
     writer = _Writer(draw)
-    ids = draw.sample(range(0x20, 0x7E0), 66)
+    ids = draw.sample(range(0x20, 0x700), 66)
     for i, can_id in enumerate(ids[:60]):
         writer.message(can_id, f"Car{i}", 8)
         writer.fill(f"Car{i}", draw.randint(2, 9), 0, 64, big=i != 7)
@@ -169,7 +173,8 @@ def _sensible(draw: random.Random, frame: tuple[int, bytes]) -> tuple[int, bytes
     """Selectors that exist, so that cantools can decode the frame too."""
     can_id, payload = frame
     if can_id == 0x7E8:
-        return can_id, bytes([4, 65, draw.randrange(155)]) + payload[3:]
+        pid = draw.choice(_PIDS)
+        return can_id, bytes([int(PID_BYTES[pid]) + 2, 65, pid]) + payload[3:]
     return (can_id, bytes([draw.randrange(4)]) + payload[1:]) if can_id < 0x200 else frame
 
 

@@ -1,9 +1,17 @@
-"""What batches buy: `python -m bench.decode`.
+"""What batches and a compiled kernel buy: `python -m bench.decode`.
 
-The product's decode call on 5 000-frame batches against cantools' `Message.decode` frame by
-frame (choices off, message looked up in a plain dict), in turns in one process; the ratio is the
-median over the rounds. Both must give the same number of values; that the values are the same, bit
-by bit, is what tests/decoders/test_against_cantools.py shows.
+The peer is cantools' `Message.decode` frame by frame (choices off, message looked up in a plain
+dict), in turns with ours in one process; a ratio is the median over the rounds. Per workload:
+
+    decode_numpy_*      the NumPy kernel, 5 000-frame batches, whole `SignalBatch`es
+    decode_compiled_*   the compiled kernel, the same
+    decode_100_*        the compiled kernel, 100-frame batches
+    decode_product_*    `Decoder.decode` (with diagnosis and transport) as a share of the kernel's
+                        bare C call
+    decode_copy_*       bytes read and written by that C call, as a share of what copying reaches
+
+Without the compiled kernel only the first claim is made. Both sides must give the same number of
+values; that they are the same, bit by bit, is what tests/decoders/test_every_message.py shows.
 """
 
 from __future__ import annotations
@@ -22,62 +30,128 @@ from bench._decode_loads import Load, j1939, mux_fd, passenger
 from dbc.loader import load_messages
 from dbc.profile import load_profile
 from decoders.decode import Decoder, Tails
-from decoders.plan import compile_plan
-from model.frames import EXTENDED_ID
+from decoders.kernel_choice import COMPILED, kernel_name, open_kernel
+from decoders.kernel_contract import Kernel
+from decoders.kernel_numpy import NumpyKernel
+from decoders.plan import Plan, compile_plan
+from model.frames import EXTENDED_ID, FrameBatch
 
-BATCH, ROUNDS, BATCHES_PER_ROUND = 5_000, 9, 20
-FLOORS = {"passenger": 15.0, "j1939": 12.0, "mux_fd": 8.0}
+BATCH, SMALL, ROUNDS = 5_000, 100, 9
+#: Floors: NumPy, compiled, 100 frames, share of copying.
+FLOORS = {
+    "passenger": (15.0, 150.0, 20.0, 0.25),
+    "j1939": (12.0, 150.0, 20.0, 0.25),
+    "mux_fd": (8.0, 50.0, 20.0, 0.08),
+}
+PRODUCT_FLOOR = 0.7
+PEER = "cantools Message.decode per frame"
+COPY_BYTES = 64 << 20
+#: Bytes of a sample: time, value, quality. Of a frame: time, identifier, length.
+SAMPLE_BYTES, FRAME_BYTES = 17, 13
+
+Work = Callable[[], object]
 
 
 def main() -> int:
-    return max([_claim(make(BATCH)) for make in (passenger, j1939, mux_fd)])
+    return max([_claims(make) for make in (passenger, j1939, mux_fd)])
 
 
-def _claim(load: Load) -> int:
-    decoder, peer = _decoder(load), _peer(load)
-    batch = load.batch()
+def _claims(make: Callable[[int], Load]) -> int:
+    load = make(BATCH)
+    plan, batch = _plan(load), load.batch()
+    numpy_floor, compiled_floor, small_floor, copy_floor = FLOORS[load.name]
+    peer = _peer(load)
+    _same(plan, batch, peer)
+    codes = [_against(f"numpy_{load.name}", NumpyKernel(plan), batch, peer, numpy_floor, 20)]
+    if kernel_name() != COMPILED:
+        return max(codes)
+    kernel = open_kernel(plan)
+    codes.append(_against(f"compiled_{load.name}", kernel, batch, peer, compiled_floor, 200))
+    small = make(SMALL)
+    codes.append(
+        _against(f"100_{load.name}", kernel, small.batch(), _peer(small), small_floor, 2000)
+    )
+    codes.append(_product_claim(load.name, plan, batch))
+    codes.append(_copy_claim(load.name, kernel, batch, copy_floor))
+    return max(codes)
 
-    def ours() -> float:
-        return sum(
-            float(decoder.decode(batch, Tails()).signals.value.sum())
-            for _ in range(BATCHES_PER_ROUND)
-        )
 
-    _same(decoder, load, peer)
-    ours()
-    ratios, speeds = [], []
-    for _ in range(ROUNDS):
-        batch_s = _seconds(ours) / BATCHES_PER_ROUND
-        ratios.append(_seconds(peer) / batch_s)
-        speeds.append(BATCH / batch_s)
+def _against(
+    claim: str, kernel: Kernel, batch: FrameBatch, peer: Work, floor: float, turns: int
+) -> int:
+    """One claim of a kernel against cantools."""
+
+    def ours() -> object:
+        return kernel.decode(batch).signals(())
+
+    ratios, ours_s = _in_turns(peer, ours, max(1, turns // 100), turns)
     return report(
-        claim=f"decode_numpy_{load.name}",
+        claim=f"decode_{claim}",
         value=statistics.median(ratios),
-        floor=FLOORS[load.name],
+        floor=floor,
         unit="x",
-        peer="cantools Message.decode per frame",
-        frames_per_s=statistics.median(speeds),
+        peer=PEER,
+        frames_per_s=len(batch) / ours_s,
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _product_claim(name: str, plan: Plan, batch: FrameBatch) -> int:
+    decoder, kernel = Decoder(plan), open_kernel(plan)
+    ratios, _ = _in_turns(
+        lambda: kernel.decode(batch), lambda: decoder.decode(batch, Tails()), 200, 200
+    )
+    return report(
+        claim=f"decode_product_{name}",
+        value=statistics.median(ratios),
+        floor=PRODUCT_FLOOR,
+        unit="share",
+        peer="the compiled kernel alone",
+    )
+
+
+def _copy_claim(name: str, kernel: Kernel, batch: FrameBatch, floor: float) -> int:
+    source = np.ones(COPY_BYTES, np.uint8)
+    target = np.zeros_like(source)
+    payload = batch.payload8.nbytes + batch.payload64.nbytes
+    samples = len(kernel.decode(batch).signals(()))
+    moved = payload + FRAME_BYTES * len(batch) + SAMPLE_BYTES * samples
+    ratios, _ = _in_turns(lambda: np.copyto(target, source), lambda: kernel.decode(batch), 2, 200)
+    share = statistics.median(ratios) * moved / (2 * COPY_BYTES)
+    return report(
+        claim=f"decode_copy_{name}", value=share, floor=floor, unit="share", peer="memory copy"
+    )
+
+
+def _in_turns(theirs: Work, ours: Work, their_turns: int, turns: int) -> tuple[list[float], float]:
+    """Time of one call of theirs over one of ours, per round; and the median of ours."""
+    _seconds(ours, turns)
+    ratios, times = [], []
+    for _ in range(ROUNDS):
+        mine = _seconds(ours, turns)
+        ratios.append(_seconds(theirs, their_turns) / mine)
+        times.append(mine)
+    return ratios, statistics.median(times)
+
+
+def _seconds(work: Work, turns: int) -> float:
     start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    for _ in range(turns):
+        work()
+    return (time.perf_counter() - start) / turns
 
 
-def _decoder(load: Load) -> Decoder:
+def _plan(load: Load) -> Plan:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         (path / f"{load.name}.dbc").write_text(load.dbc)
         (path / f"{load.name}.toml").write_text(
             f'dbc = ["{load.name}.dbc"]\nj1939 = {str(load.j1939).lower()}\n'
         )
-        return Decoder(compile_plan(load_profile(load.name, [path])))
+        return compile_plan(load_profile(load.name, [path]))
 
 
 def _peer(load: Load) -> Callable[[], float]:
-    """cantools over all frames: the sum of its values, which are all decoded."""
+    """cantools over all frames: the number of its values, which are all decoded."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "load.dbc"
         path.write_text(load.dbc)
@@ -105,10 +179,10 @@ def _group(can_id: int) -> int:
     return can_id & (0x83FF_FF00 if can_id >> 16 & 0xFF >= 0xF0 else 0x83FF_0000)
 
 
-def _same(decoder: Decoder, load: Load, peer: Callable[[], float]) -> None:
+def _same(plan: Plan, batch: FrameBatch, peer: Callable[[], float]) -> None:
     """Same number of values as cantools; exactness itself is tested in tests/decoders."""
-    signals = decoder.decode(load.batch(), Tails()).signals
-    assert len(signals) == peer(), (load.name, len(signals), peer())
+    signals = Decoder(plan).decode(batch, Tails()).signals
+    assert len(signals) == peer(), (len(signals), peer())
     assert np.isin(signals.frame_status, (0, 1)).all()
 
 

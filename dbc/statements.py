@@ -12,14 +12,17 @@ from dataclasses import dataclass
 
 #: Words cantools takes for keywords wherever they stand.
 KEYWORDS = frozenset(
-    """BA_ BA_DEF_ BA_DEF_DEF_ BA_DEF_DEF_REL_ BA_DEF_REL_ BA_DEF_SGTYPE_ BA_REL_ BA_SGTYPE_ BO_
-    BO_TX_BU_ BS_ BU_ BU_BO_REL_ BU_EV_REL_ BU_SG_REL_ CAT_ CAT_DEF_ CM_ ENVVAR_DATA_ EV_ EV_DATA_
-    FILTER NS_ NS_DESC_ SG_ SG_MUL_VAL_ SGTYPE_ SGTYPE_VAL_ SIG_GROUP_ SIG_TYPE_REF_ SIG_VALTYPE_
-    SIGTYPE_VALTYPE_ VAL_ VAL_TABLE_ VERSION""".split()
+    [
+        *("BA_", "BA_DEF_", "BA_DEF_DEF_", "BA_DEF_DEF_REL_", "BA_DEF_REL_", "BA_DEF_SGTYPE_"),
+        *("BA_REL_", "BA_SGTYPE_", "BO_", "BO_TX_BU_", "BS_", "BU_", "BU_BO_REL_", "BU_EV_REL_"),
+        *("BU_SG_REL_", "CAT_", "CAT_DEF_", "CM_", "ENVVAR_DATA_", "EV_", "EV_DATA_", "FILTER"),
+        *("NS_", "NS_DESC_", "SG_", "SG_MUL_VAL_", "SGTYPE_", "SGTYPE_VAL_", "SIG_GROUP_"),
+        *("SIG_TYPE_REF_", "SIG_VALTYPE_", "SIGTYPE_VALTYPE_", "VAL_", "VAL_TABLE_", "VERSION"),
+    ]
 )
 _SKIP = r"(?:[ \r\n\t]|//[^\n]*(?:\n|$))*"
 NUMBER = r"[-+]?\d+\.?\d*(?:[eE][+-]?\d+)?"
-WORD = rf"(?!(?:{'|'.join(KEYWORDS)})\b)[A-Za-z_][A-Za-z0-9_]*"
+WORD = rf"(?!(?:{'|'.join(sorted(KEYWORDS))})\b)[A-Za-z_][A-Za-z0-9_]*"
 _STRING = r'"(?:\\"|[^"])*?"'
 _COUNT = r"(?:0|[1-9]\d*)"
 _SHORT = {
@@ -95,6 +98,7 @@ _WHOLE = {
 _SPACE = re.compile(_SKIP)
 _FIRST_WORD = re.compile(r"[A-Z_]+", re.ASCII)
 _LINE = re.compile(r"[^\n]*")
+_END_OF_LINE = re.compile(rf"[ \t\r]*(?:\n|$|//|(?:{'|'.join(sorted(KEYWORDS))})\b)")
 _TO_SEMICOLON = re.compile(r"[^\n]*(?:\n(?!\s*[A-Z_]+_\b)[^\n]*)*?;[ \t\r]*(?=\n|$)")
 _NAMES_SECTION = re.compile(r"NS_[ \t]*:?[ \t\r]*(?:\n[ \t]*\w*[ \t\r]*(?=\n|$))*", re.ASCII)
 _BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -143,7 +147,8 @@ def _statement(text: str, at: int) -> Statement:
         assert section
         return Statement(keyword, at, section.end(), section)
     for pattern in _WHOLE.get(keyword, ()):
-        if match := pattern.match(text, at):
+        match = pattern.match(text, at)
+        if match and (keyword not in LINES or _END_OF_LINE.match(text, match.end())):
             return Statement(keyword, at, match.end(), match)
     comment = _BLOCK_COMMENT.match(text, at)
     piece = comment or (None if keyword in ("", *LINES) else _TO_SEMICOLON.match(text, at))

@@ -119,6 +119,7 @@ static PyObject *run(Work *w, Py_buffer *b, int with_raw, int with_rows)
     w->n = (int32_t)b[LENGTH].len;
     w->n8 = (int32_t)(b[PAYLOAD8].len / 8);
     if (b[CAN_ID].len != 4 * b[LENGTH].len || b[OBSERVED].len != 8 * b[LENGTH].len
+        || b[PAYLOAD8].len % 8 || b[PAYLOAD64].len % 64
         || b[PAYLOAD8].len / 8 + b[PAYLOAD64].len / 64 != b[LENGTH].len
         || b[LENGTH].len > 0x3FFFFFFF) {
         PyErr_SetString(PyExc_ValueError, "columns of different length");

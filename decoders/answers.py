@@ -39,12 +39,16 @@ class Answer(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """A payload that came inside others, and the identifier of a frame of its own."""
+    """A payload that came inside others, and the identifier of a frame of its own.
+
+    `single_frame`: it has the length byte of ISO 15765-2, as messages marked `iso_tp` expect.
+    """
 
     row: int
     observed_ns: int
     can_id: int
     payload: bytes
+    single_frame: bool = False
 
 
 class LampPairs(NamedTuple):

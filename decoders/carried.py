@@ -19,6 +19,8 @@ def decode_carried(plan: Plan, messages: Sequence[Carried]) -> list[Runs]:
     can_id = np.array([m.can_id for m in messages], np.uint32)
     number, source = find_messages(plan, can_id)
     known = np.flatnonzero(number >= 0)
+    single = np.array([messages[i].single_frame for i in known.tolist()], np.bool_)
+    known = known[~single | plan.iso_tp[number[known]]]
     if not len(known):
         return []
     chosen = [messages[i] for i in known.tolist()]

@@ -7,7 +7,7 @@ same plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from decoders.j1939 import lamp_runs
 from decoders.kernel_choice import open_kernel
 from decoders.listening import Listening, Tails
 from decoders.plan import Plan
+from decoders.plan_subset import subset
+from decoders.unchanged import ThinningKernel
 from model.codes import CodeReport, EcuFact
 from model.frames import FrameBatch
 from model.signals import SignalBatch
@@ -43,6 +45,8 @@ class Decoder:
     """Decodes batches of vehicles of one profile. Holds no state of a vehicle.
 
     `links` are diagnostic identifiers beside the usual ones, `dids` what the maker's DIDs mean.
+    `signals` names what is wanted (None: everything). `drop_unchanged` decodes repeated payloads of
+    messages that carry states only once a batch; samples are lost, so it is off by default.
     """
 
     def __init__(
@@ -50,11 +54,15 @@ class Decoder:
         plan: Plan,
         links: Iterable[Link] = (),
         dids: Mapping[int, DataIdentifier] | None = None,
+        *,
+        signals: Collection[str] | None = None,
+        drop_unchanged: bool = False,
     ) -> None:
-        self.plan = plan
-        self._kernel = open_kernel(plan)
-        standard = plan.ids.standard[:-1]
-        described = np.flatnonzero((standard >= 0) & ~plan.iso_tp.take(standard, mode="wrap"))
+        self.plan = plan = plan if signals is None else subset(plan, signals)
+        kernel = open_kernel(plan)
+        self._kernel = ThinningKernel(plan, kernel) if drop_unchanged else kernel
+        described = np.flatnonzero(plan.ids.standard >= 0)
+        described = described[~plan.iso_tp[plan.ids.standard[described]]]
         self._listening = Listening(AddressBook(links, described.tolist()), plan.j1939, dids or {})
         _keep_freed_memory()
 

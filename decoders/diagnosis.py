@@ -16,7 +16,7 @@ from decoders import iso14229, iso14229_did, iso14229_refusal, j1979_services, k
 from decoders.answers import Answer, Carried, Heard, Origin
 from decoders.frame_rows import frame_rows
 from decoders.iso14229_did import DataIdentifier
-from decoders.iso15765 import NO_ADDRESS, Message, Reassembly
+from decoders.iso15765 import CLASSIC, CONSECUTIVE, FIRST, NO_ADDRESS, Message, Reassembly
 from decoders.iso15765_addresses import AddressBook, Route
 from decoders.j1979_pids import PID_BYTES
 from model.clock import NS
@@ -33,6 +33,9 @@ _ANSWER, _REFUSED, _PENDING = 0x40, 0x7F, 0x78
 #: Below this many rows sorting out what the kernel read costs more than reading it.
 _FEW_ROWS = 32
 _READINESS_PID = 1
+#: First bytes of messages that matter where ordinary messages may be as well.
+_MATTERS = np.zeros(256, np.bool_)
+_MATTERS[[*_ASKED, *(service + _ANSWER for service in _ASKED), _REFUSED]] = True
 
 Key = tuple[int, int, int]
 
@@ -104,13 +107,15 @@ class DiagnosisListener:
         short: list[int] = []
         for row, observed_ns, bus, can_id, frame in frame_rows(batch, rows):
             route = self.book.route(can_id)
-            message = self.reassembly.receive(observed_ns, bus, can_id, frame, route.offset)
             ours = route.known
+            if not ours and not self._expected(observed_ns, bus, route, frame):
+                continue
+            message = self.reassembly.receive(observed_ns, bus, can_id, frame, route.offset)
             try:
                 if message is not None:
                     # Of a plain single frame the kernel has read the first value.
                     read = int(0 < frame[0] < 16 and not route.offset)
-                    ours |= self._take(message, route, row, read, heard)
+                    ours = self._take(message, route, row, read, heard)
             except DecodeError:
                 short.append(row)
             else:
@@ -126,7 +131,7 @@ class DiagnosisListener:
         if not service & _ANSWER:
             if service in _ASKED:
                 self.requests.note(observed_ns, (bus, route.asks, service), payload)
-            return service in _ASKED
+            return route.known or service in _ASKED
         refused = service == _REFUSED and len(payload) > 1
         asked = payload[1] if refused else service - _ANSWER
         request = self.requests.find(begun_ns, bus, route, asked) if asked in _ASKED else None
@@ -139,10 +144,27 @@ class DiagnosisListener:
         heard.reports += answer.reports
         heard.facts += answer.facts
         heard.carried += [
-            Carried(row, observed_ns, can_id, j1979_services.single_frame(pid, content))
+            Carried(
+                row,
+                observed_ns,
+                can_id,
+                j1979_services.single_frame(pid, content),
+                single_frame=True,
+            )
             for pid, content in answer.pids[read:]
         ]
         return True
+
+    def _expected(self, observed_ns: int, bus: int, route: Route, frame: bytes) -> bool:
+        """False for a first frame among ordinary messages that nobody asked for."""
+        body = frame[route.offset :]
+        if len(body) < CLASSIC - route.offset or body[0] >> 4 != FIRST:
+            return True
+        service = body[2] if body[0] & 0xF or body[1] else body[6]
+        if service in _ASKED:
+            return True
+        asked = service - _ANSWER
+        return asked in _ASKED and self.requests.find(observed_ns, bus, route, asked) is not None
 
     def _decode(self, payload: bytes, origin: Origin, request: bytes | None) -> Answer:
         service = payload[0]
@@ -162,6 +184,7 @@ class DiagnosisListener:
         self, batch: FrameBatch, rows: NDArray[np.intp], status: NDArray[np.uint8]
     ) -> NDArray[np.intp]:
         """Rows without the answers that the kernel reads by itself."""
+        rows = self._plausible(batch, rows)
         classic = rows[rows < batch.n8]
         if len(classic) <= _FEW_ROWS or len(classic) < len(rows):
             return rows
@@ -179,6 +202,18 @@ class DiagnosisListener:
         read = classic[alone]
         _understood(status, read)
         return rows[~np.isin(rows, read)]
+
+    def _plausible(self, batch: FrameBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Rows without those that are surely ordinary messages."""
+        doubtful = self.book.doubtful(batch.can_id[rows]) & (rows < batch.n8)
+        if not doubtful.any():
+            return rows
+        asked = rows[doubtful]
+        head = batch.payload8[asked, :3]
+        kind = head[:, 0] >> 4
+        service = np.where(kind == FIRST, head[:, 2], head[:, 1])
+        doubtful[doubtful] = ~((kind == CONSECUTIVE) | ((kind <= FIRST) & _MATTERS[service]))
+        return rows[~doubtful]
 
     def expire(self, now_ns: int) -> None:
         """Forget what is over when the vehicle's clock says `now_ns`."""

@@ -112,6 +112,14 @@ class AddressBook:
             plain &= ~np.isin(can_id, self._links)
         return plain
 
+    def doubtful(self, can_id: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Selected identifiers on which ordinary messages may be as well."""
+        doubtful = can_id <= LAST_ID
+        doubtful &= can_id - np.uint32(FUNCTIONAL_ID) > OBD_ANSWERS[-1] - FUNCTIONAL_ID
+        if len(self._links):
+            doubtful &= ~np.isin(can_id, self._links)
+        return doubtful
+
     def route(self, can_id: int) -> Route:
         """What a selected identifier means."""
         found = self.routes.get(can_id)

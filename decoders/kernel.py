@@ -83,10 +83,10 @@ def _mark_wrong_length(
     """Frames that hold all signals and still are not what the DBC file says."""
     if not len(plan.length):
         return
-    length, padded = plan.length.take(message, mode="wrap"), plan.padded.take(message, mode="wrap")
-    wrong = (frames.length != length) & (frames.length != padded)
-    wrong &= (length > 0) & (status == FrameStatus.OK)
-    status[wrong] = FrameStatus.WRONG_LENGTH
+    rows = np.flatnonzero(plan.padded.take(message, mode="wrap") != frames.length)
+    length = plan.length[message[rows]]
+    wrong = (frames.length[rows] != length) & (length > 0) & (status[rows] == FrameStatus.OK)
+    status[rows[wrong]] = FrameStatus.WRONG_LENGTH
 
 
 def find_messages(

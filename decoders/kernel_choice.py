@@ -9,41 +9,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from functools import cache
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from decoders.containers import ContainerKernel
+from decoders.kernel_contract import Kernel
 from decoders.kernel_numpy import NumpyKernel
 from decoders.plan import Plan
-from decoders.runs import Runs
 from model.errors import RoadcallError
-from model.frames import FrameBatch
-from model.signals import SignalBatch
 
 VARIABLE = "ROADCALL_KERNEL"
 COMPILED, NUMPY = "compiled", "numpy"
 _log = logging.getLogger(__name__)
-
-
-class Samples(Protocol):
-    """What a kernel found in one batch."""
-
-    @property
-    def status(self) -> NDArray[np.uint8]:
-        """`FrameStatus` of each row; whoever reads more frames may correct it."""
-
-    def signals(self, parts: Sequence[Runs]) -> SignalBatch:
-        """All samples, those of `parts` (from transport protocols) among them."""
-
-
-class Kernel(Protocol):
-    """Decodes the plain frames of whole batches."""
-
-    def decode(self, batch: FrameBatch) -> Samples:
-        """Everything the plan knows about the batch."""
 
 
 class NoCompiledKernelError(RoadcallError):
@@ -52,11 +28,12 @@ class NoCompiledKernelError(RoadcallError):
 
 def open_kernel(plan: Plan) -> Kernel:
     """The kernel for a plan; the first call of a process logs which one it is."""
-    if kernel_name() == NUMPY:
-        return NumpyKernel(plan)
-    from decoders.kernel_compiled import CompiledKernel
+    kernel: Kernel = NumpyKernel(plan)
+    if kernel_name() == COMPILED:
+        from decoders.kernel_compiled import CompiledKernel
 
-    return CompiledKernel(plan)
+        kernel = CompiledKernel(plan)
+    return ContainerKernel(plan, kernel) if len(plan.containers.message) else kernel
 
 
 @cache

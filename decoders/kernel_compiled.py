@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from decoders import _kernel
 from decoders.plan import FLOAT_KINDS, Plan
-from decoders.runs import EXACT_BITS, Exact, Runs, merge_runs, splice_runs
+from decoders.runs import EXACT_BITS, Exact, Ints, Runs, merge_runs, splice_runs
 from model.frames import FrameBatch
 from model.signals import SignalBatch
 
@@ -71,8 +71,13 @@ class CompiledKernel:
         self._blocks: list[NDArray[np.uint8]] = []
         self._bytes_a_frame = _FIRST_GUESS
 
-    def decode(self, batch: FrameBatch, *, with_rows: bool = False) -> CompiledSamples:
-        """Everything the plan knows about the batch. `with_rows` keeps each sample's frame."""
+    def decode(
+        self, batch: FrameBatch, frame: Ints | None = None, *, with_rows: bool = False
+    ) -> CompiledSamples:
+        """Everything the plan knows about the batch; `frame` numbers its rows.
+
+        `with_rows` keeps the row of each sample.
+        """
         size = _SPARE + self._bytes_a_frame * len(batch)
         while True:
             block = self._take(size)
@@ -85,7 +90,7 @@ class CompiledKernel:
             size = missed + _SPARE
             self._bytes_a_frame = max(self._bytes_a_frame, -(-missed // len(batch)))
         found = CompiledSamples(
-            self, batch, block, samples, runs, with_raw=self._with_raw, with_rows=with_rows
+            self, batch, frame, block, samples, runs, with_raw=self._with_raw, with_rows=with_rows
         )
         if len(self._blocks) < _KEPT_BLOCKS:
             self._blocks.append(block)
@@ -111,12 +116,24 @@ class CompiledKernel:
 class CompiledSamples:
     """What one call found: the columns of a `SignalBatch`, laid out in one block."""
 
-    __slots__ = ("_batch", "_block", "_kernel", "_raw", "_rows", "_runs", "_samples", "status")
+    __slots__ = (
+        "_batch",
+        "_block",
+        "_frame",
+        "_kernel",
+        "_raw",
+        "_rows",
+        "_runs",
+        "_samples",
+        "_with_rows",
+        "status",
+    )
 
     def __init__(
         self,
         kernel: CompiledKernel,
         batch: FrameBatch,
+        frame: Ints | None,
         block: NDArray[np.uint8],
         samples: int,
         runs: int,
@@ -124,8 +141,8 @@ class CompiledSamples:
         with_raw: bool,
         with_rows: bool,
     ) -> None:
-        self._kernel, self._batch, self._block = kernel, batch, block
-        self._samples, self._runs = samples, runs
+        self._kernel, self._batch, self._frame, self._block = kernel, batch, frame, block
+        self._samples, self._runs, self._with_rows = samples, runs, with_rows
         self._raw, self._rows = 8 * with_raw * samples, 4 * with_rows * samples
         at = 16 * samples + self._raw + 8 + 16 * runs + self._rows + samples
         self.status: NDArray[np.uint8] = np.ndarray((len(batch),), _U1, block, at)
@@ -136,7 +153,7 @@ class CompiledSamples:
         if not parts:
             return mine
         joined = splice_runs(mine, merge_runs(self._kernel.plan, parts, self.status))
-        return joined or self._merged(parts)
+        return self._merged(parts) if joined is None else joined
 
     def _signals(self) -> SignalBatch:
         block, m, r = self._block, self._samples, self._runs
@@ -172,8 +189,8 @@ class CompiledSamples:
 
     def _merged(self, parts: Sequence[Runs]) -> SignalBatch:
         """Where `parts` share runs with plain frames: once more, with the frame of each sample."""
-        if not self._rows:
-            again = self._kernel.decode(self._batch, with_rows=True)
+        if not self._with_rows:
+            again = self._kernel.decode(self._batch, self._frame, with_rows=True)
             again.status[:] = self.status
             return again._merged(parts)
         mine, m = self._signals(), self._samples
@@ -184,7 +201,7 @@ class CompiledSamples:
             source=mine.run_source,
             count=np.diff(mine.run_start),
             row=np.ndarray((m,), _I4, self._block, rows_at).astype(np.int64),
-            frame=np.arange(len(self._batch)),
+            frame=np.arange(len(self._batch)) if self._frame is None else self._frame,
             observed_ns=mine.observed_ns,
             value=mine.value,
             quality=mine.quality,
@@ -193,7 +210,7 @@ class CompiledSamples:
         return merge_runs(self._kernel.plan, [own, *parts], self.status)
 
 
-def _tables(plan: Plan, keep_raw: NDArray[np.bool_]) -> list[NDArray[np.void]]:
+def _tables(plan: Plan, keep_raw: NDArray[np.bool_]) -> list[NDArray[np.generic]]:
     """The plan as `_kernel.prepare` wants it."""
     groups, ids = plan.groups, plan.ids
     counts = np.diff(groups.signal_start)
@@ -207,9 +224,8 @@ def _tables(plan: Plan, keep_raw: NDArray[np.bool_]) -> list[NDArray[np.void]]:
     named["signal"] = order
     for column in ("name", "group", "need"):
         named[column] = signals[column][order]
-    targets = groups.target.astype(np.int32)
     return [
-        signals, _selectors(plan), _intervals(plan), targets, _group_rows(plan),
+        signals, _selectors(plan), _intervals(plan), groups.target, _group_rows(plan),
         _standard(plan), _levels(plan), _table(_KEY, ids), named,
     ]  # fmt: skip
 

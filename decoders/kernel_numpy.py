@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from decoders.kernel import CHUNK, Frames, decode_rows, find_messages
 from decoders.plan import Plan
-from decoders.runs import Runs, merge_runs
+from decoders.runs import Ints, Runs, merge_runs
 from model.frames import FrameBatch
 from model.signals import SignalBatch
 
@@ -23,15 +23,15 @@ class NumpyKernel:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
-    def decode(self, batch: FrameBatch) -> NumpySamples:
-        """Everything the plan knows about the batch."""
+    def decode(self, batch: FrameBatch, frame: Ints | None = None) -> NumpySamples:
+        """Everything the plan knows about the batch; `frame` numbers its rows."""
         status = np.zeros(len(batch), np.uint8)
         parts: list[Runs] = []
         for section in _sections(batch):
             message, source = find_messages(self.plan, section.can_id)
             frames = replace(section, length=self._iso_tp_length(section, message))
             runs, status[frames.row] = decode_rows(self.plan, frames, message, source)
-            parts.append(runs)
+            parts.append(runs if frame is None else replace(runs, frame=frame[runs.frame]))
         return NumpySamples(self.plan, tuple(parts), status)
 
     def _iso_tp_length(self, frames: Frames, message: NDArray[np.int32]) -> NDArray[np.int32]:

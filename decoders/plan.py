@@ -26,7 +26,7 @@ from dbc.profile import Profile
 from model.signals import SignalTable
 
 #: Written into every cached plan; raised whenever the arrays change their meaning.
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 
 
 class Kind(IntEnum):
@@ -113,6 +113,15 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Containers:
+    """Which messages other messages carry (AUTOSAR), by header identifier. Sorted."""
+
+    message: NDArray[np.int32]
+    header: NDArray[np.uint32]
+    contained: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The compiled form of a profile."""
 
@@ -131,6 +140,7 @@ class Plan:
     #: Messages whose signals are all states of the catalogue, stored when they change.
     on_change: NDArray[np.bool_]
     ids: Identifiers
+    containers: Containers
     groups: Groups
     selector_bits: Fields
     signal_bits: Fields
@@ -141,6 +151,7 @@ class Plan:
 _PER_MESSAGE = ("iso_tp", "length", "padded", "on_change")
 _SECTIONS: dict[str, type] = {
     "ids": Identifiers,
+    "containers": Containers,
     "groups": Groups,
     "selector_bits": Fields,
     "signal_bits": Fields,

@@ -11,7 +11,7 @@ from dbc.loader import load_messages
 from dbc.profile import Binding, MessageOptions, Profile, ProfileError
 from dbc.units import conversion
 from decoders.j1939_dm1 import LAMPS
-from decoders.plan import Fields, Groups, Plan, Signals
+from decoders.plan import Containers, Fields, Groups, Plan, Signals
 from decoders.plan_identifiers import IdentifierTable
 from decoders.signal_meaning import (
     FLOATS,
@@ -85,6 +85,7 @@ class _Compiler:
         self.iso_tp: list[bool] = []
         self.lengths: list[int] = []
         self.on_change: list[bool] = []
+        self.contained: list[tuple[int, int, int]] = []
         self.names: dict[str, int] = {}
         self.units: list[str] = []
         self.seen_signals: set[str] = set()
@@ -104,9 +105,18 @@ class _Compiler:
             match=options.match,
         ):
             return
+        self._root(message, options, j1939=j1939)
+        for contained in message.contained_messages or ():
+            self.contained.append((index, contained.header_id or 0, len(self.roots)))
+            self.seen_messages.add(contained.name)
+            self.seen_signals |= {f"{contained.name}.{s.name}" for s in contained.signals}
+            self._root(contained, MessageOptions(), j1939=False)
+
+    def _root(self, message: Message, options: MessageOptions, *, j1939: bool) -> None:
+        any_length = options.iso_tp or message.is_container or message.length > MAX_FRAME
         self.messages.append(message.name)
         self.iso_tp.append(options.iso_tp)
-        self.lengths.append(0 if options.iso_tp or message.length > MAX_FRAME else message.length)
+        self.lengths.append(0 if any_length else message.length)
         self.on_change.append(self._on_change(message))
         self.roots.append(self._group(message, None, None, j1939=j1939))
 
@@ -222,6 +232,7 @@ class _Compiler:
             padded=np.array([_padded(length) for length in self.lengths], np.int32),
             on_change=np.array(self.on_change, np.bool_),
             ids=self.ids.table(),
+            containers=_containers(self.contained),
             groups=_groups(groups),
             selector_bits=_fields([f for g in groups for f, _ in g.selectors]),
             signal_bits=_fields([f for f, _ in signals]),
@@ -282,6 +293,15 @@ def _groups(groups: list[_Group]) -> Groups:
         high=np.array([high for _, high, _ in flat], np.uint64),
         target_start=_starts([len(targets) for _, _, targets in flat]),
         target=np.array([t for _, _, targets in flat for t in targets], np.int32),
+    )
+
+
+def _containers(rows: list[tuple[int, int, int]]) -> Containers:
+    rows = sorted(rows)
+    return Containers(
+        message=np.array([r[0] for r in rows], np.int32),
+        header=np.array([r[1] for r in rows], np.uint32),
+        contained=np.array([r[2] for r in rows], np.int32),
     )
 
 

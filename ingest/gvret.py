@@ -28,7 +28,7 @@ from model.clock import NS
 from model.errors import DecodeError
 from model.frames import FrameFlag
 
-_NEEDED = ("time stamp", "id", "extended", "len")
+_NEEDED, _OPTIONAL = ("time stamp", "id", "extended", "len"), ("dir", "bus")
 
 
 class GvretReader(LineReader):
@@ -37,6 +37,7 @@ class GvretReader(LineReader):
     def __init__(self, faults: Faults) -> None:
         super().__init__(faults)
         self._place: dict[str, int] = {}
+        self._cells = 0
 
     def read(self, text: bytes, first_line: int) -> Columns:
         """Frames of whole lines in line order. Raises DecodeError for an unknown header."""
@@ -48,7 +49,7 @@ class GvretReader(LineReader):
             left = left[1:]
         parts, places = [], []
         if len(left):
-            for cells in alike(buffer, start, end, left):
+            for cells in alike(buffer, start, end, left, self._cells):
                 columns, lines = read_cells(cells, self._place)
                 parts.append(columns)
                 places.append(lines)
@@ -86,12 +87,13 @@ class GvretReader(LineReader):
         if missing:
             raise DecodeError(f"GVRET header lacks {', '.join(missing)}")
         self._place = place
+        self._cells = 1 + max(place[name] for name in (*_NEEDED, *_OPTIONAL) if name in place)
 
     def read_line(self, line: str, rows: RowBuffer) -> None:
         cells, place = [cell.strip() for cell in line.split(",")], self._place
         if not any(cells):
             return
-        if len(cells) <= max(place[name] for name in _NEEDED):
+        if len(cells) < self._cells:
             raise DecodeError(f"{len(cells)} cells, fewer than the header's")
         size = integer(cells[place["len"]], 10, "LEN", 64)
         extended = cells[place["extended"]].lower() in {"true", "1"}

@@ -19,6 +19,8 @@ from model.frames import EXTENDED_ID, ID_MASK, FrameFlag
 MIN_LINES = 16
 #: Times 1000 they fit an int64.
 MAX_TIME_DIGITS = 15
+#: 64 bytes, what stands before them, and padding.
+MAX_CELLS = 256
 _DIGIT = np.full(256, 255, np.uint8)
 _DIGIT[list(b"0123456789abcdef")] = range(16)
 _DIGIT[list(b"ABCDEF")] = range(10, 16)
@@ -57,12 +59,16 @@ class Cells:
         return same
 
 
-def alike(buffer: NDArray[np.uint8], start: Ints, end: Ints, lines: Ints) -> Iterator[Cells]:
-    """The given lines by their number of commas, where enough of them agree."""
+def alike(
+    buffer: NDArray[np.uint8], start: Ints, end: Ints, lines: Ints, least: int
+) -> Iterator[Cells]:
+    """The given lines of at least `least` cells, by their number, where enough of them agree."""
     commas = np.flatnonzero(buffer == ord(","))
     first = np.searchsorted(commas, start[lines])
     count = np.searchsorted(commas, end[lines]) - first
     for number in np.flatnonzero(np.bincount(count) >= MIN_LINES).tolist():
+        if not least <= number + 1 <= MAX_CELLS:
+            continue
         mine = np.flatnonzero(count == number)
         at = commas[first[mine][:, None] + np.arange(number)]
         chosen = lines[mine]

@@ -120,14 +120,14 @@ class TrcReader(LineReader):
             raise DecodeError("COLUMNS is missing or names too little")
         observed_ns = self._observed_ns(_cell(cells, place["O"]))
         kind = _cell(cells, place["T"])
+        if not (kind.isalpha() and len(kind) == 2):
+            raise DecodeError("type is not two letters")
+        if kind != "ER" and kind not in _FRAME_TYPES:
+            return
         bus = _bus(_cell(cells, place["B"])) if "B" in place else 0
         if kind == "ER":
             rows.add(observed_ns, _ERROR, b"", bus=bus)
             return
-        if kind not in _FRAME_TYPES:
-            if kind.isalpha() and len(kind) == 2:
-                return
-            raise DecodeError("type is not two letters")
         flags = _FRAME_TYPES[kind]
         if "l" in place:
             size = integer(_cell(cells, place["l"]), 10, "length", 64)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from model.code_book import OWN, CodeList, CodeText, explain
 from model.code_csv import read_codes
@@ -20,6 +21,7 @@ from model.code_texts import code_book
 from model.codes import CodeProtocol, Dtc
 from model.errors import RoadcallError
 from roadcall import wiring
+from roadcall.cli_codes_log import scan
 from roadcall.cli_run import open_settings
 from roadcall.settings import Settings
 from store import code_lists
@@ -29,7 +31,22 @@ from store.embedded import EmbeddedPostgres
 #: Faults shown at most; the count says how many there are.
 SHOWN_FAULTS = 50
 
-codes = typer.Typer(no_args_is_help=True, help="Trouble codes: what they mean, lists of your own.")
+
+class LogsScanned(TyperGroup):
+    """`roadcall codes LOG...` is `roadcall codes scan LOG...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: typer's own click
+        if args and args[0] not in self.commands and Path(args[0]).is_file():
+            args = ["scan", *args]
+        return super().parse_args(ctx, args)
+
+
+codes = typer.Typer(
+    cls=LogsScanned,
+    no_args_is_help=True,
+    help="Trouble codes: in logs (codes LOG...), what they mean, lists of your own.",
+)
+codes.command()(scan)
 Brand = Annotated[str, typer.Option(help="Use lists for this brand too.")]
 Model = Annotated[str, typer.Option(help="Use lists for this model of the brand too.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]

@@ -106,22 +106,34 @@ def decode(
         raise typer.BadParameter("--stats is written as a table or as jsonl")
     decoder = _open_decoder(dbc or [], profile, tuple(signal or ()), j1939=j1939)
     try:
-        with ExitStack() as stack:
-            stream = stack.enter_context(_target(output, form))
-            if stats:
-                statistics = Statistics(decoder.plan.messages, decoder.labels)
-                _run(logs, decoder, statistics, strict=strict)
-                assert not isinstance(stream, Path)
-                write_statistics(statistics, stream, as_json=form is Format.JSONL)
-            else:
-                writer = open_samples(form, stream, decoder.labels)
-                stack.callback(writer.close)
-                _run(logs, decoder, writer, strict=strict)
-            if not isinstance(stream, Path):
-                stream.flush()
+        _write(logs, decoder, form, output, stats=stats, strict=strict)
     except BrokenPipeError:
         # Whoever read us has enough; what Python flushes at its end must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(
+    logs: list[Path],
+    decoder: LogDecoder,
+    form: Format,
+    output: Path | None,
+    *,
+    stats: bool,
+    strict: bool,
+) -> None:
+    """Samples, or numbers about them, to where they are wanted."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(_target(output, form))
+        if stats and not isinstance(stream, Path):
+            statistics = Statistics(decoder.plan.messages, decoder.labels)
+            _run(logs, decoder, statistics, strict=strict)
+            write_statistics(statistics, stream, as_json=form is Format.JSONL)
+        else:
+            writer = open_samples(form, stream, decoder.labels)
+            stack.callback(writer.close)
+            _run(logs, decoder, writer, strict=strict)
+        if not isinstance(stream, Path):
+            stream.flush()
 
 
 @contextmanager

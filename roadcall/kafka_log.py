@@ -74,7 +74,7 @@ class KafkaLog:
         """
         try:
             await self._connected()
-        except (KafkaError, OSError) as error:
+        except (KafkaError, OSError, TimeoutError) as error:
             log.warning("kafka.away", reason=repr(error))
 
     async def stop(self) -> None:
@@ -191,7 +191,10 @@ async def declare_topic(servers: str, topic: str, partitions: int) -> None:
         found = await _partition_count(admin, topic)
         if found == 0:
             await _create_topic(admin, topic, partitions)
-            found = await _partition_count(admin, topic) or partitions
+        async with asyncio.timeout(CONFIRM_LIMIT_S):
+            while found == 0:  # the brokers tell each other, and somebody else may have made it
+                await asyncio.sleep(0.05)
+                found = await _partition_count(admin, topic)
     finally:
         await admin.close()
     if found != partitions:

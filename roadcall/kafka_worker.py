@@ -27,12 +27,13 @@ from typing import Any, NoReturn, cast
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP
 from prometheus_client import Counter, Gauge
 
 from model.clock import Clock
-from model.errors import RoadcallError
+from model.errors import LogUnavailableError, RoadcallError
 from model.log import StoredRecord
 from roadcall.kafka_log import PARTITIONS, TOPIC, declare_topic
 from roadcall.partition_feed import LogHoleError, PartitionFeed
@@ -87,9 +88,12 @@ class WorkerPlan:
 def run(plan: WorkerPlan, processor: Processor, clock: Clock) -> int:
     """Work until SIGTERM or SIGINT; returns the exit code. May end the process itself.
 
-    Raises PartitionCountError before anything is read.
+    Raises PartitionCountError, or LogUnavailableError, before anything is read.
     """
-    asyncio.run(declare_topic(plan.servers, plan.topic, plan.partitions))
+    try:
+        asyncio.run(declare_topic(plan.servers, plan.topic, plan.partitions))
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise LogUnavailableError(f"kafka does not answer: {error!r}") from error
     return asyncio.run(_run(plan, processor, clock))
 
 

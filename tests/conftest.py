@@ -49,7 +49,11 @@ def server() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="roadcall-test-"))
     home.chmod(0o755)
     embedded = EmbeddedPostgres(home)
-    yield embedded.start()
+    dsn = embedded.start()
+    with psycopg.connect(dsn, autocommit=True) as conn:  # the disk of a test need not survive
+        conn.execute("alter system set fsync = off")
+        conn.execute("select pg_reload_conf()")
+    yield dsn
     embedded.stop()
     shutil.rmtree(embedded.home)
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from dbc.profile import load_profile
 from decoders.decode import Decoded, Decoder, Tails
+from decoders.kernel_contract import Kernel
+from decoders.kernel_numpy import NumpyKernel
 from decoders.plan import Plan, compile_plan
 from model.frames import FrameBatch, FrameFlag, frame_batch
 from model.signals import SignalBatch
@@ -49,7 +51,36 @@ def make_batch(
 
 
 def run_decoder(plan: Plan, frames: Sequence[Frame]) -> Decoded:
-    return Decoder(plan).decode(make_batch(frames), Tails())
+    """What the decoder says; the kernels must agree on the frames before."""
+    batch = make_batch(frames)
+    found = [kernel.decode(batch).signals(()) for kernel in kernels(plan)]
+    for other in found[1:]:
+        same_batches(found[0], other)
+    return Decoder(plan).decode(batch, Tails())
+
+
+def kernels(plan: Plan) -> list[Kernel]:
+    """The reference, and the compiled kernel where it was built."""
+    try:
+        from decoders.kernel_compiled import CompiledKernel
+    except ImportError:
+        return [NumpyKernel(plan)]
+    return [NumpyKernel(plan), CompiledKernel(plan)]
+
+
+def same_batches(one: SignalBatch, other: SignalBatch) -> None:
+    """Equal bit by bit, dtypes included; all NaN alike."""
+    for name in ("run_signal", "run_source", "run_start", "observed_ns", "quality", "frame_status"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert a.dtype == b.dtype, name
+        np.testing.assert_array_equal(a, b, err_msg=name)
+    same = one.value.view(np.uint64) == other.value.view(np.uint64)
+    same |= np.isnan(one.value) & np.isnan(other.value)
+    assert same.all(), (one.value[~same][:5], other.value[~same][:5])
+    assert one.exact.keys() == other.exact.keys()
+    for run, numbers in one.exact.items():
+        assert numbers.dtype == other.exact[run].dtype
+        np.testing.assert_array_equal(numbers, other.exact[run])
 
 
 def values_of(signals: SignalBatch, quality: int | None = None) -> Values:

@@ -49,8 +49,12 @@ def test_any_field_anywhere(
             assert signals.exact[run].tolist() == wanted
     reach = max((n for n in (need(*place[:3]) for place in places) if n <= 64), default=0)
     assert signals.frame_status.tolist() == [
-        FrameStatus.SHORT if len(p) < reach else FrameStatus.OK for p in payloads
+        FrameStatus.SHORT if len(p) < reach else of_length(p, 64) for p in payloads
     ]
+
+
+def of_length(payload: bytes, length: int) -> FrameStatus:
+    return FrameStatus.OK if len(payload) == length else FrameStatus.WRONG_LENGTH
 
 
 CASCADE = """BO_ 9 C: 8 X
@@ -104,7 +108,7 @@ def cascade_reference(p: bytes) -> tuple[dict[str, float], FrameStatus]:
     if top in {4, 5}:
         short |= len(p) < 6
         found |= {"Wide": p[4] | p[5] << 8} if len(p) >= 6 else {}
-    return found, FrameStatus.SHORT if short else FrameStatus.OK
+    return found, FrameStatus.SHORT if short else of_length(p, 8)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +145,26 @@ def test_status_of_frames_that_carry_nothing(counter: Plan) -> None:
         nothing, nothing, unknown, unknown, unknown, FrameStatus.SHORT, FrameStatus.OK,
     ]  # fmt: skip
     assert len(signals) == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "sent", "status"),
+    [
+        (8, 8, FrameStatus.OK),
+        (8, 7, FrameStatus.WRONG_LENGTH),
+        (8, 12, FrameStatus.WRONG_LENGTH),
+        (9, 12, FrameStatus.OK),  # CAN FD has no frame of 9 bytes
+        (9, 9, FrameStatus.OK),
+        (9, 16, FrameStatus.WRONG_LENGTH),
+        (2, 1, FrameStatus.SHORT),
+        (0, 8, FrameStatus.OK),  # the file does not say
+    ],
+)
+def test_a_message_has_one_length(length: int, sent: int, status: FrameStatus) -> None:
+    plan = plan_of(f'BO_ 5 A: {length} X\n SG_ N : 8|8@1+ (1,0) [0|0] "" X\n')
+    signals = run_decoder(plan, [(5, bytes(sent))]).signals
+    assert signals.frame_status.tolist() == [status]
+    assert len(signals) == (sent >= 2)
 
 
 def test_an_empty_batch(counter: Plan) -> None:

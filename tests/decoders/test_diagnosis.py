@@ -20,7 +20,7 @@ from decoders.iso15765_addresses import AddressBook, Link
 from decoders.j1979_pids import PID_BYTES
 from decoders.listening import Listening
 from decoders.plan import compile_plan
-from model.codes import FactKind
+from model.codes import CodeReport, EcuFact, FactKind
 from model.frames import FrameBatch
 from model.signals import FrameStatus, Quality
 from tests.decoders.build import Frame, make_batch, plan_of, read_candump, values_of
@@ -96,6 +96,16 @@ def test_what_a_dbc_file_describes_is_ordinary() -> None:
     assert Decoder(plan).decode(make_batch(frames), Tails()).reports == ()
     # OBD identifiers are diagnosis whatever a file says.
     assert len(hear(frames_of(0x7E8, CODES), ordinary=[0x7E8]).reports) == 1
+
+
+def test_ordinary_messages_leave_nothing_to_remember() -> None:
+    """Whatever their bytes look like: no messages on their way, no requests but real ones."""
+    frames = [(0x708 + k % 64, bytes([0x10 | k % 3, 20, 0x59, k % 256] * 2)) for k in range(500)]
+    batch = make_batch(frames, range(0, 500 * MS, MS))
+    status = np.full(500, FrameStatus.UNKNOWN_ID, np.uint8)
+    heard, tails = Listening().listen(batch, Tails(), status)
+    assert (heard.reports, heard.facts, tails) == ([], [], Tails())
+    assert set(status.tolist()) == {FrameStatus.UNKNOWN_ID}
 
 
 def test_links_name_other_identifiers_and_extended_addressing() -> None:
@@ -243,11 +253,12 @@ def logs(draw: st.DrawFn) -> FrameBatch:
 
 @settings(max_examples=60)
 @given(logs(), st.data())
-def test_results_do_not_depend_on_batches(batch: FrameBatch, data: st.DataObject) -> None:
+def test_results_do_not_depend_on_batches(batch: FrameBatch, pick: st.DataObject) -> None:
     decoder = Decoder(J1979)
     whole = decoder.decode(batch, Tails())
-    size = data.draw(st.integers(1, 12))
-    tails, reports, facts, status = Tails(), [], [], []
+    size = pick.draw(st.integers(1, 12))
+    tails, status = Tails(), list[int]()
+    reports, facts = list[CodeReport](), list[EcuFact]()
     values: Counter[tuple[str, int, float]] = Counter()
     for low in range(0, len(batch), size):
         tails = Tails.from_memory(json.loads(json.dumps(tails.to_memory())))

@@ -50,13 +50,13 @@ def test_obd_lists(service: tuple[int, str], codes: list[str]) -> None:
 
 
 @given(st.data())
-def test_obd_values_and_freeze_frames(data: st.DataObject) -> None:
+def test_obd_values_and_freeze_frames(pick: st.DataObject) -> None:
     known = [pid for pid in range(256) if PID_BYTES[pid] < 60 and pid % 0x20 and pid != 2]
-    pids = data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=6, unique=True))
+    pids = pick.draw(st.lists(st.sampled_from(known), min_size=1, max_size=6, unique=True))
     size = {pid: int(PID_BYTES[pid]) for pid in pids}
-    values = [(p, data.draw(st.binary(min_size=size[p], max_size=size[p]))) for p in pids]
+    values = [(p, pick.draw(st.binary(min_size=size[p], max_size=size[p]))) for p in pids]
     assert divide(b"".join(bytes([pid]) + value for pid, value in values)) == tuple(values)
-    number, code = data.draw(BYTES), data.draw(CODES)
+    number, code = pick.draw(BYTES), pick.draw(CODES)
     body = b"".join(bytes([pid, number]) + value for pid, value in values)
     heard = answer(b"\x42" + bytes([2, number]) + two_bytes(code) + body)
     (dtc,) = heard.reports[0].codes

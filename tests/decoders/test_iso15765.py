@@ -132,14 +132,14 @@ def test_a_new_start_replaces_the_old_message() -> None:
 
 
 @given(st.data())
-def test_speakers_do_not_mix(data: st.DataObject) -> None:
+def test_speakers_do_not_mix(pick: st.DataObject) -> None:
     """Any interleaving of messages of several identifiers, buses and addresses."""
     keys = [(0, 0x7E8, 1), (1, 0x7E8, 1), (0, 0x7E9, 1), (0, 0x7E8, 2)]
-    payloads = {key: data.draw(st.binary(min_size=1, max_size=80)) for key in keys}
+    payloads = {key: pick.draw(st.binary(min_size=1, max_size=80)) for key in keys}
     waiting = {key: iso_tp(p, address=key[2]) for key, p in payloads.items()}
     state, found, now = Reassembly(), {}, 0
     while waiting:
-        key = data.draw(st.sampled_from(sorted(waiting)))
+        key = pick.draw(st.sampled_from(sorted(waiting)))
         now += 1
         message = state.receive(now, key[0], key[1], waiting[key].pop(0), 1)
         if message:

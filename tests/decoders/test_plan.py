@@ -59,7 +59,7 @@ def test_an_explicit_factor_needs_no_known_unit() -> None:
 def test_an_unreadable_dbc_file_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "bad.dbc").write_text("this is no DBC file")
     (tmp_path / "bad.toml").write_text('dbc = ["bad.dbc"]')
-    with pytest.raises(ProfileError, match=r"bad\.dbc: dbc: "):
+    with pytest.raises(ProfileError, match=r"bad\.dbc:1: not a statement: this is no DBC file"):
         compile_plan(load_profile("bad", [tmp_path]))
 
 

@@ -18,6 +18,7 @@ import httpx
 from store.database import connect, open_pool, transaction
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
+from tests.kafka.rig import kill_kafka
 
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA_SCRIPT = ROOT / "scripts" / "apache-kafka"
@@ -69,16 +70,14 @@ class Kafka:
 
     def __init__(self, folder: Path) -> None:
         self._home = folder / "kafka"
-        self._home.mkdir()
-        (self._home / "port").write_text(f"{free_port()}\n")
-        self.address = self.start()
+        self.address = self.start("--port", "0")
 
-    def start(self) -> str:
-        command = [KAFKA_SCRIPT, "start", "--home", self._home]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    def start(self, *port: str) -> str:
+        command = [KAFKA_SCRIPT, "start", "--home", self._home, *port]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     def kill(self) -> None:
-        os.kill(int((self._home / "pid").read_text()), signal.SIGKILL)
+        kill_kafka(self._home)
 
     def stop(self) -> None:
         subprocess.run([KAFKA_SCRIPT, "stop", "--home", self._home], check=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -61,6 +62,15 @@ class Load:
     def start(self) -> None:
         self._thread = threading.Thread(target=lambda: self.push(10**9, PAUSE_S))
         self._thread.start()
+
+    def flow(self, system: System) -> None:
+        """Return while uploads are being acknowledged and stored, as they were not a kill ago."""
+        system.wait_until_ready()
+        begin = self._gateway.totals.frames
+        while self._gateway.totals.frames < begin + FRAMES_BETWEEN_KILLS:
+            assert self._thread.is_alive()
+            time.sleep(0.05)
+        system.wait_for_frames(begin + FRAMES_BETWEEN_KILLS)
 
     def finish(self) -> Totals:
         """No further slice; returns once everything is acknowledged."""
@@ -123,9 +133,9 @@ def test_what_was_acknowledged_is_stored_once(new_system, victims) -> None:
     load = Load(system, new_fleet())
     load.start()
     for victim in victims:
-        system.wait_for_frames(system.frames() + FRAMES_BETWEEN_KILLS)
+        load.flow(system)
         system.kill(victim)
-    system.wait_for_frames(system.frames() + FRAMES_BETWEEN_KILLS)
+    load.flow(system)
     system.kill_ingest_while_its_log_is_away()
     acknowledged = load.finish()
     system.wait_for_frames(acknowledged.frames)

@@ -104,29 +104,29 @@ def row_of(m: can.Message, start_ns: int) -> Row:
 
 
 def test_objects_python_can_does_not_write() -> None:
-    data = bytes(range(1, 9))
+    sent = bytes(range(1, 9))
     objects = [
-        item(86, classic(0x123, data, channel=2, flags=1) + bytes(8), 1),
-        item(1, classic(0x18FEEE00 | EXT, data[:3]), 7, flags=1, version=2),
+        item(86, classic(0x123, sent, channel=2, flags=1) + bytes(8), 1),
+        item(1, classic(0x18FEEE00 | EXT, sent[:3]), 7, flags=1, version=2),
         item(101, fd64(0x7FF, bytes(64), 0x7000), 2),
-        item(101, fd64(0x5, data, 0x0), 3),
-        item(101, fd64(0x5, data[:5], 0x1000, extra=b"\xee" * 12), 4),
-        item(101, fd64(0x5, data[:4], 0x1000, valid=6), 5),
+        item(101, fd64(0x5, sent, 0x0), 3),
+        item(101, fd64(0x5, sent[:5], 0x1000, extra=b"\xee" * 12), 4),
+        item(101, fd64(0x5, sent[:4], 0x1000, valid=6), 5),
         item(101, fd64(0x5, b"", 0x10), 6),
         item(2, struct.pack("<HHL", 4, 0, 0), 8),
-        item(73, struct.pack("<HHLBBBxLLH2x8s", 1, 0, 0, 0, 0, 2, 0, 0x99, 0, data), 9),
+        item(73, struct.pack("<HHLBBBxLLH2x8s", 1, 0, 0, 0, 0, 2, 0, 0x99, 0, sent), 9),
         item(104, struct.pack("<BB42x", 2, 8), 10),
     ]
     expected: list[Row] = [
-        (START_NS + 1, 0x123, 1, TX, 8, data),
-        (START_NS + 70_000, 0x18FEEE00 | EXT, 0, 0, 3, data[:3]),
+        (START_NS + 1, 0x123, 1, TX, 8, sent),
+        (START_NS + 70_000, 0x18FEEE00 | EXT, 0, 0, 3, sent[:3]),
         (START_NS + 2, 0x7FF, 2, FD | BRS | ESI | TX, 64, bytes(64)),
-        (START_NS + 3, 0x5, 2, TX, 8, data),
-        (START_NS + 4, 0x5, 2, FD | TX, 5, data[:5]),
-        (START_NS + 5, 0x5, 2, FD | TX, 6, data[:4] + b"\0\0"),
+        (START_NS + 3, 0x5, 2, TX, 8, sent),
+        (START_NS + 4, 0x5, 2, FD | TX, 5, sent[:5]),
+        (START_NS + 5, 0x5, 2, FD | TX, 6, sent[:4] + b"\0\0"),
         (START_NS + 6, 0x5 | RTR, 2, TX, 8, b""),
         (START_NS + 8, ERR, 3, 0, 0, b""),
-        (START_NS + 9, 0x99 | ERR, 0, 0, 2, data[:2]),
+        (START_NS + 9, 0x99 | ERR, 0, 0, 2, sent[:2]),
         (START_NS + 10, ERR, 1, 0, 0, b""),
     ]
     content = file_header() + container(b"".join(objects))
@@ -177,10 +177,13 @@ def messages(draw: st.DrawFn) -> can.Message:
 def test_what_python_can_writes_is_read_alike(
     written: list[can.Message], container_bytes: int, level: int
 ) -> None:
-    """Small containers cut objects anywhere, headers included."""
+    """Small containers cut objects anywhere, headers included.
+
+    python-can's writer forgets what is left over when it stops: then the last object is cut.
+    """
     content = python_can_file(written, max_container_size=container_bytes, compression_level=level)
     rows, faults = read(content)
-    assert faults.total == 0, faults.first
+    assert all("the last object is cut short" in f.reason for f in faults.first), faults.first
     assert rows == by_python_can(content)
 
 

@@ -69,6 +69,41 @@ def test_an_unknown_header_is_no_gvret() -> None:
         read("Time Stamp,ID\n1,2\n")
 
 
+ODD = ["0.5,123,false,Rx,0,1,AA", "1,0x123,false,Tx,0,1,0xA", "1,123,1,Rx,0,1, AA ", "", "1,2"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2**50), st.integers(0, 0x1FFFFFFF), st.booleans(), st.booleans(),
+            st.integers(0, 300), st.binary(max_size=64),
+        ),
+        max_size=6,
+    ),
+    st.lists(st.sampled_from(ODD), max_size=3),
+    st.integers(0, 5),
+)  # fmt: skip
+def test_lines_read_together_are_read_like_single_ones(
+    frames: list[tuple[int, int, bool, bool, int, bytes]], odd: list[str], padding: int
+) -> None:
+    lines = [
+        f"{t},{can_id:X},{str(ext).lower()},{'Tx' if tx else 'Rx'},{bus},{len(payload)},"
+        + ",".join([*(f"{b:02x}" for b in payload), *[""] * padding])
+        for t, can_id, ext, tx, bus, payload in frames
+    ] + odd
+    together, faults = read(NEW + "\n".join(lines * 20))
+    single_faults = Faults()
+    reader = GvretReader(single_faults)
+    reader.read(NEW.encode(), 1)
+    single = [reader.read(line.encode(), 2 + i) for i, line in enumerate(lines * 20)]
+    assert faults == single_faults
+    for name in ("observed_ns", "can_id", "bus", "flags", "length"):
+        joined = [x for c in single for x in getattr(c, name).tolist()]
+        assert getattr(together, name).tolist() == joined
+    payloads = [row.tobytes().ljust(64, b"\0") for c in single for row in c.payload]
+    assert [row.tobytes().ljust(64, b"\0") for row in together.payload] == payloads
+
+
 @given(st.text("0123456789ABCDEFx,.-+e \nfalsetruRTx_", max_size=200))
 def test_any_text_is_rows_or_faults(text: str) -> None:
     columns, faults = read(OLD + text)

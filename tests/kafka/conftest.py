@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -24,7 +23,7 @@ from confluent_kafka import Producer
 from store.database import connect
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
-from tests.kafka.rig import Rig
+from tests.kafka.rig import Rig, kill_kafka
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "apache-kafka"
@@ -54,13 +53,14 @@ class OwnKafka:
         self._home = home
 
     def start(self) -> Broker:
-        said = subprocess.run(
-            [SCRIPT, "start", "--home", self._home], check=True, capture_output=True, text=True
-        )
+        """The same address again after a kill."""
+        port = [] if (self._home / "port").exists() else ["--port", "0"]
+        command = [SCRIPT, "start", "--home", self._home, *port]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         return Broker(said.stdout.strip(), PARTITIONS)
 
     def kill(self) -> None:
-        os.kill(int((self._home / "pid").read_text()), signal.SIGKILL)
+        kill_kafka(self._home)
 
     def stop(self) -> None:
         subprocess.run([SCRIPT, "stop", "--home", self._home], check=True)
@@ -95,17 +95,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
 def _home(paths: pytest.TempPathFactory) -> Path:
     if shutil.which("java") is None or shutil.which("mvn") is None:
         pytest.skip("Apache Kafka: neither ROADCALL_TEST_KAFKA nor Java and Maven are here")
-    home = paths.mktemp("apache-kafka")
-    (home / "port").write_text(f"{_free_port()}\n")
-    return home
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return paths.mktemp("apache-kafka")
 
 
 @pytest.fixture(params=["mock", pytest.param("apache", marks=pytest.mark.kafka)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -132,3 +133,15 @@ class Rig:
 def record(name: str) -> LogRecord:
     vin = f"LRW3E7FS0PC{sum(name.encode()) % 500:06d}"
     return LogRecord(BatchKey("gw", vin, name), "00", 1, "can", name.encode() * 50)
+
+
+def kill_kafka(home: Path) -> None:
+    """kill -9 of the node that scripts/apache-kafka runs in `home`; returns when it is gone."""
+    pid = int((home / "pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    show = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    while (
+        "server.properties"
+        in subprocess.run(show, check=False, stdout=subprocess.PIPE, text=True).stdout
+    ):
+        time.sleep(0.05)

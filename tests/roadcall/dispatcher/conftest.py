@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import shutil
-import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
-import psycopg
 import pytest
 
 from console.steps import Act
@@ -27,40 +22,10 @@ from model.severity import Severity
 from model.vehicle import RescueUnit, Station, Vehicle, Zone
 from roadcall.dispatcher import Dispatcher
 from store import alerts, cases, masters
-from store.database import Connection, Pool, connect, open_pool, transaction
-from store.embedded import EmbeddedPostgres
-from store.migrate import migrate
+from store.database import Connection, Pool, open_pool, transaction
 
 VIN = "LRDCALL0000000001"
 HERE = (30.0, 120.0)
-
-
-@pytest.fixture(scope="session")
-def template() -> Iterator[str]:
-    """DSN of a migrated, empty database that others are copied from."""
-    home = Path(tempfile.mkdtemp(prefix="rc-dispatch-"))
-    home.chmod(0o755)
-    server = EmbeddedPostgres(home / "pg")
-    dsn = server.start()
-    with connect(dsn) as conn:
-        migrate(conn, 12, timescale=False)
-    yield dsn
-    server.stop()
-    shutil.rmtree(home, ignore_errors=True)
-
-
-numbers = itertools.count()
-
-
-@pytest.fixture
-def dsn(template: str) -> Iterator[str]:
-    """A database of the test's own."""
-    name = f"t{next(numbers)}"
-    maintenance = psycopg.conninfo.make_conninfo(template, dbname="postgres")
-    with psycopg.connect(maintenance, autocommit=True) as conn:
-        conn.execute(f"create database {name} template roadcall")
-        yield psycopg.conninfo.make_conninfo(template, dbname=name)
-        conn.execute(f"drop database {name} with (force)")
 
 
 @dataclass
