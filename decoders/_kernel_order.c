@@ -235,7 +235,9 @@ static void order_one(Work *w, const Named *named)
 static void merge_rows(Work *w, int32_t first, int32_t middle)
 {
     int32_t left = middle - first, i = 0, k = middle, last = w->merged_count;
-    Merged *old = malloc(((size_t)left + 1) * sizeof *old), *to = w->merged + first;
+    if (!left || middle == last)
+        return;
+    Merged *old = malloc((size_t)left * sizeof *old), *to = w->merged + first;
     if (!old) {
         w->failed = 1;
         return;

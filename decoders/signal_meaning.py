@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cantools.database.can.signal import Signal
 
 _WORD = 1 << 64
+#: Integer scales and offsets below this multiply exactly in 128 bits.
+MAX_EXACT = 1 << 62
 FLOATS = {16: Kind.FLOAT16, 32: Kind.FLOAT32, 64: Kind.FLOAT64}
 
 
@@ -132,7 +134,8 @@ def _kind(signal: Signal) -> Kind:
         return FLOATS[signal.length]
     scale = float(signal.scale)
     plain = scale == 1 and signal.offset == 0
-    if not plain and scale.is_integer() and signal.length + int(abs(scale)).bit_length() > 52:
+    exact = scale.is_integer() and max(abs(scale), abs(float(signal.offset))) < MAX_EXACT
+    if not plain and exact and signal.length + int(abs(scale)).bit_length() > 52:
         return Kind.EXACT
     return Kind.UNSIGNED64 if signal.length == 64 and not signal.is_signed else Kind.INTEGER
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import structlog
 import typer
+from prometheus_client import start_http_server
 
 from model.clock import SystemClock
 from roadcall import logs, wiring
@@ -63,6 +64,7 @@ def ingest() -> None:
 def worker() -> None:
     """Decode, apply the rules, store: one worker process."""
     settings = open_settings()
+    _serve_metrics(settings)
     with wiring.database(settings, keep_running=True) as database:
         if settings.kafka is not None:
             from roadcall import kafka_worker
@@ -72,6 +74,7 @@ def worker() -> None:
                 topic=settings.kafka_topic,
                 partitions=settings.partitions,
                 take_records=settings.take_records,
+                instance=settings.worker_instance,
             )
             processor = wiring.owner(settings, database.pool, settings.kafka_topic)
             raise typer.Exit(kafka_worker.run(plan, processor, SystemClock()))
@@ -83,6 +86,7 @@ def worker() -> None:
 def dispatch() -> None:
     """Rescue cases, clocks, maintenance, and everything that is sent."""
     settings = open_settings()
+    _serve_metrics(settings)
     with (
         wiring.database(settings, keep_running=True) as database,
         _dispatcher(settings, database.pool),
@@ -171,7 +175,11 @@ def _worker_child(settings: Settings, dsn: str) -> Iterator[Callable[[], None]]:
     """Kafka's runner is a process of its own: Faust owns its event loop and its exits."""
     child = subprocess.Popen(
         [sys.executable, "-m", "roadcall.cli", "worker"],
-        env={**os.environ, "ROADCALL_DSN": dsn},
+        env={
+            "ROADCALL_WORKER_INSTANCE": f"up.{settings.kafka_topic}",
+            **os.environ,
+            "ROADCALL_DSN": dsn,
+        },
     )
     ending = threading.Event()
 
@@ -191,6 +199,11 @@ def _worker_child(settings: Settings, dsn: str) -> Iterator[Callable[[], None]]:
             child.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
             child.kill()
+
+
+def _serve_metrics(settings: Settings) -> None:
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port, addr=settings.host)
 
 
 def _end_on_sigterm() -> None:

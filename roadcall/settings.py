@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     kafka: str | None = None
     """Bootstrap servers; None = embedded mode, PostgreSQL is the log."""
     kafka_topic: str = "roadcall.frames"
+    worker_instance: str | None = None
+    """A name that outlives the worker process: its restart after a crash is seconds quicker."""
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    """Where worker and dispatcher serve Prometheus metrics; None = nowhere. Ingest has /metrics."""
     timescale: bool | None = None
     """Whether to install the TimescaleDB migration; None = when the extension is available."""
     partitions: int = Field(12, ge=1, le=1024)

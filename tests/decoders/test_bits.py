@@ -209,3 +209,21 @@ def test_any_frames_give_a_result(frames: list[Frame]) -> None:
     assert signals.run_start[-1] == len(signals.value) == len(signals.quality)
     assert len(signals.frame_status) == len(frames)
     assert (np.diff(signals.run_start) > 0).all()
+
+
+@given(
+    st.sampled_from([3, -7, 1 << 20, (1 << 52) + 1, -(1 << 61), 1 << 62, 10**22]),
+    st.sampled_from([0, -5, 0.5, (1 << 60) + 1, 10**20]),
+    st.booleans(),
+    st.integers(0, 2**64 - 1),
+)
+def test_integer_products_of_any_size(scale: int, offset: float, signed: bool, raw: int) -> None:
+    """Exact below 2^62, and never different between the kernels (`run_decoder` compares them)."""
+    sign = "-" if signed else "+"
+    plan = plan_of(f'BO_ 1 A: 8 X\n SG_ V : 0|64@1{sign} ({scale},{offset}) [0|0] "" X\n')
+    value = run_decoder(plan, [(1, raw.to_bytes(8, "little"))]).signals.value[0]
+    number = raw - (1 << 64) if signed and raw >> 63 else raw
+    if abs(scale) < 2**62 and abs(offset) < 2**62:
+        assert value == float(number * scale + (offset if offset % 1 else int(offset)))
+    else:
+        assert value == pytest.approx(number * scale + offset, rel=1e-12)
