@@ -2,6 +2,7 @@
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev
 WORKDIR /src
 # Everything is checked against the lock file's hashes; what is installed comes from there only.
 COPY requirements.lock ./

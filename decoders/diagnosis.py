@@ -199,9 +199,8 @@ class DiagnosisListener:
         busy |= set(can_id[head[:, 0] >> 4 == 1].tolist())
         if busy:
             alone &= ~np.isin(can_id, np.array(sorted(busy), np.uint32))
-        read = classic[alone]
-        _understood(status, read)
-        return rows[~np.isin(rows, read)]
+        _understood(status, rows[alone])  # all rows are classic here
+        return rows[~alone]
 
     def _plausible(self, batch: FrameBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows without those that are surely ordinary messages."""

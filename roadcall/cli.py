@@ -8,7 +8,16 @@ import typer
 from pydantic import ValidationError
 
 from model.errors import RoadcallError
-from roadcall import cli_codes, cli_decode, cli_fleet, cli_letters, cli_replay, cli_run, demo
+from roadcall import (
+    cli_codes,
+    cli_dbc,
+    cli_decode,
+    cli_fleet,
+    cli_letters,
+    cli_replay,
+    cli_run,
+    demo,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +30,7 @@ cli_replay.register(app)
 cli_fleet.register(app)
 cli_letters.register(app)
 cli_codes.register(app)
+cli_dbc.register(app)
 cli_decode.register(app)
 demo.register(app)
 
