@@ -200,7 +200,8 @@ class DiagnosisListener:
         if busy:
             alone &= ~np.isin(can_id, np.array(sorted(busy), np.uint32))
         _understood(status, rows[alone])  # all rows are classic here
-        return rows[~alone]
+        unread: NDArray[np.intp] = rows[~alone]
+        return unread
 
     def _plausible(self, batch: FrameBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows without those that are surely ordinary messages."""
