@@ -108,8 +108,10 @@ def _chunks(uploads: Sequence[Upload]) -> Iterator[list[Upload]]:
 def _encode(uploads: Sequence[Upload]) -> Iterator[tuple[int, memoryview]]:
     """COPY rows of some uploads, grouped by their number of cells."""
     batches = [u.signals for u in uploads]
-    lengths = np.concatenate([np.diff(b.run_start) for b in batches])
-    runs = [len(b.run_signal) for b in batches]
+    runs = np.array([len(b.run_signal) for b in batches])
+    lengths = np.delete(  # of runs; between two batches the difference means nothing
+        np.diff(np.concatenate([b.run_start for b in batches])), np.cumsum(runs[:-1] + 1) - 1
+    )
     vehicle = np.repeat(np.array([u.vehicle_id for u in uploads], np.int32), runs)
     signal = np.concatenate([u.signal_ids[u.signals.run_signal] for u in uploads])
     source = np.concatenate([b.run_source for b in batches])
@@ -127,7 +129,12 @@ def _encode(uploads: Sequence[Upload]) -> Iterator[tuple[int, memoryview]]:
         "step_ms": np.full(len(found.run), STEP_MS),
         **{c: getattr(found, c) for c, _ in COLUMNS[5:]},
     }
-    for width in np.unique(found.width):
+    widths = np.unique(found.width)
+    if len(widths) == 1:  # whole minutes: nothing to sort out
+        cells = found.cells.reshape(-1, int(widths[0]))
+        yield len(found.run), copy_binary.rows(COLUMNS, values, cells)
+        return
+    for width in widths:
         rows = np.flatnonzero(found.width == width)
         cells = found.cells[found.start[rows, None] + np.arange(width)]
         yield len(rows), copy_binary.rows(COLUMNS, {k: v[rows] for k, v in values.items()}, cells)
