@@ -12,7 +12,9 @@ read aggregates, so no key is needed (a key halves the rate, measured).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ from model.clock import NS
 from model.signals import Quality, SignalBatch
 from store import copy_binary
 from store.database import Connection
+
+T = TypeVar("T")
 
 STEP_MS = 1000
 CELLS = 60
@@ -84,12 +88,27 @@ def write(conn: Connection, uploads: Sequence[Upload]) -> int:
         return 0
     with conn.cursor().copy(COPY) as copy:
         copy.write(copy_binary.HEADER)
-        for chunk in _chunks(uploads):
-            for rows, buffer in _encode(chunk):
+        for encoded in _ahead(list(_encode(chunk)) for chunk in _chunks(uploads)):
+            for rows, buffer in encoded:
                 copy.write(buffer)
                 written += rows
         copy.write(copy_binary.TRAILER)
     return written
+
+
+def _ahead(made: Iterator[T]) -> Iterator[T]:
+    """The same, each made while the one before is on its way to the server."""
+    first = next(made, None)
+    second = next(made, None)
+    if first is None or second is None:
+        yield from (item for item in (first, second) if item is not None)
+        return
+    yield first
+    with ThreadPoolExecutor(1, "segments") as thread:
+        while second is not None:
+            pending = thread.submit(next, made, None)
+            yield second
+            second = pending.result()
 
 
 def _chunks(uploads: Sequence[Upload]) -> Iterator[list[Upload]]:
