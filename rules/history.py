@@ -231,12 +231,7 @@ class _Account:
             found_id = voice.id_of(started_ns)
             self._found.add(found_id)
             stored = self._stored.get(found_id)
-            # The store does not say when an alert grew worse: a step said again corrects it.
-            grew = (
-                started_ns != (seed.started_ns if seed else None)
-                and len({step.severity for step in [*steps, *told]}) > 1
-            )
-            if stored is not None and _same(stored, [*steps, *told]) and not grew:
+            if stored is not None and _same(stored, [*steps, *told]):
                 continue
             if stored is not None and stored.severity > max(s.severity for s in [*steps, *told]):
                 wrong = retraction(steps[0], stored.severity)
