@@ -12,12 +12,15 @@ folder. `Message.Signal` is bound to a name of the catalogue; what is not bound 
     "EngineStatus.EngineSpeed" = "engine_speed_rpm"                     # unit converted for you
     "Body.Battery" = {name = "battery_voltage_v", factor = 0.1, offset = 0}   # on the DBC's value
 
+    "Cells.Cell{01..96}" = "cell_voltage_v[1..96]"                      # dbc.numbered
+
     [messages.ObdAnswer]
     match = ["7E8:7F8", "18DAF100:1FFFFF00"]   # identifier:mask as candump filters are written
     iso_tp = true                              # byte 0 is an ISO 15765-2 single-frame length
 
-A DBC file that has a TOML file of its name beside it brings that file's `[signals]`, `[messages]`
-and `j1939` with it; the profile's own lines win.
+`[dids]` and `[links]`, for diagnosis: dbc.diagnosis. Elements of an array are bound from 1 on
+without a gap. A DBC file that has a TOML file of its name beside it brings that file's `[signals]`,
+`[messages]`, `[dids]`, `[links]` and `j1939` with it; the profile's own lines win.
 """
 
 from __future__ import annotations
@@ -27,18 +30,23 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
-from model.catalogue import catalogue
+from dbc.diagnosis import DiagnosticLink, Did, Fault, did_message, read_dids, read_links
+from dbc.numbered import expand_key, expand_name, missing_elements
+from model.catalogue import catalogue, find_signal
 from model.errors import RoadcallError
 
+Key = TypeVar("Key")
+Row = TypeVar("Row")
 BUILT_IN = Path(str(files("dbc")))
 POWERTRAINS = ("combustion", "hybrid", "electric")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _FILTER = re.compile(r"([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8}):([0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})")
-_PROFILE_KEYS = {"profile", "powertrain", "dbc", "j1939", "signals", "messages"}
+_PROFILE_KEYS = {"profile", "powertrain", "dbc", "j1939", "signals", "messages", "dids", "links"}
 
 
 class ProfileError(RoadcallError):
@@ -92,6 +100,9 @@ class Profile:
     files: tuple[DbcFile, ...]
     bindings: Mapping[str, Binding] = field(default_factory=dict)
     messages: Mapping[str, MessageOptions] = field(default_factory=dict)
+    #: By data identifier. Their fields are in `bindings` as well, under DID_0101.name.
+    dids: Mapping[int, Did] = field(default_factory=dict)
+    links: Mapping[str, DiagnosticLink] = field(default_factory=dict)
     hash: str = ""
     #: Where the profile was read, for fault texts.
     origin: str = ""
@@ -148,25 +159,43 @@ class _Reader:
             self._fault(path, "powertrain", f"{powertrain!r} is not one of {POWERTRAINS}")
         bindings: dict[str, Binding] = {}
         messages: dict[str, MessageOptions] = {}
+        dids: dict[int, Did] = {}
+        links: dict[str, DiagnosticLink] = {}
         dbc_files: list[DbcFile] = []
+        sides = [(path, table)]
         for dbc in self._dbc_paths(path, table, folders):
             beside = dbc.with_suffix(".toml")
             own = not beside.is_file() or beside == path
-            side = table if own else self._toml(beside)
-            where = path if own else beside
-            dbc_files.append(DbcFile(dbc, self._flag(where, side, "j1939")))
+            side = (path, table) if own else (beside, self._toml(beside))
+            dbc_files.append(DbcFile(dbc, self._flag(*side, "j1939")))
             if not own:
-                bindings.update(self._bindings(beside, side))
-                messages.update(self._messages(beside, side))
-        bindings.update(self._bindings(path, table))
-        messages.update(self._messages(path, table))
-        digest = "" if self.faults else _digest(name, powertrain, dbc_files, bindings, messages)
-        return Profile(
-            name, powertrain, tuple(dbc_files), bindings, messages, digest, origin=str(path)
+                sides.insert(-1, side)
+        for where, side_table in sides:
+            bindings.update(self._bindings(where, side_table))
+            messages.update(self._messages(where, side_table))
+            dids.update(self._said(where, read_dids(side_table.get("dids", {}))))
+            links.update(self._said(where, read_links(side_table.get("links", {}))))
+        bindings |= {
+            f"{did_message(did)}.{field.name}": Binding(field.name)
+            for did, row in dids.items()
+            for field in row.fields
+            if field.bound
+        }
+        for name_missing in missing_elements({b.name for b in bindings.values()}):
+            self._fault(path, "signals", f"{name_missing} is bound to nothing, later elements are")
+        profile = Profile(
+            name, powertrain, tuple(dbc_files), bindings, messages, dids, links, origin=str(path)
         )
+        return profile if self.faults else replace(profile, hash=_digest(profile))
 
     def _fault(self, path: Path, key: str, text: str) -> None:
         self.faults.append(f"{path}: {key}: {text}")
+
+    def _said(self, path: Path, read: tuple[dict[Key, Row], list[Fault]]) -> dict[Key, Row]:
+        """What was read of a table, its faults noted."""
+        for key, text in read[1]:
+            self._fault(path, key, text)
+        return read[0]
 
     def _toml(self, path: Path) -> dict[str, object]:
         try:
@@ -218,17 +247,27 @@ class _Reader:
     def _bindings(self, path: Path, table: Mapping[str, object]) -> dict[str, Binding]:
         bound: dict[str, Binding] = {}
         for key, row in self._rows(path, table, "signals"):
-            binding = _binding(row)
-            if key.count(".") != 1:
-                self._fault(path, f"signals.{key!r}", "must be written Message.Signal")
-            elif binding is None:
-                self._fault(path, f"signals.{key!r}", "must be a name or {name, factor, offset}")
-            elif binding.name not in catalogue():
-                self._fault(path, f"signals.{key!r}", f"{binding.name}: not in the catalogue")
-            elif binding.factor == 0:
-                self._fault(path, f"signals.{key!r}", "factor must not be 0")
-            else:
-                bound[key] = binding
+            where, binding = f"signals.{key!r}", _binding(row)
+            if key.count(".") - 2 * key.count("..") != 1:
+                self._fault(path, where, "must be written Message.Signal")
+                continue
+            if binding is None:
+                self._fault(path, where, "must be a name or {name, factor, offset}")
+                continue
+            if binding.factor == 0:
+                self._fault(path, where, "factor must not be 0")
+            try:
+                keys, names = expand_key(key), expand_name(binding.name)
+            except ValueError as error:
+                self._fault(path, where, str(error))
+                continue
+            if len(keys) != len(names):
+                self._fault(path, where, f"{len(keys)} signals, {len(names)} names")
+            for own, name in zip(keys, names, strict=False):
+                if find_signal(name) is None:
+                    self._fault(path, where, f"{name}: {_why_not(name)}")
+                else:
+                    bound[own] = replace(binding, name=name)
         return bound
 
     def _messages(self, path: Path, table: Mapping[str, object]) -> dict[str, MessageOptions]:
@@ -259,6 +298,13 @@ def _binding(row: object) -> Binding | None:
     return Binding(name, float(factor), float(offset))
 
 
+def _why_not(name: str) -> str:
+    signal = catalogue().get(name.partition("[")[0])
+    if signal is None or not signal.elements:
+        return "not in the catalogue"
+    return f"an array, its elements are {signal.name}[1] to {signal.name}[{signal.elements}]"
+
+
 def _id_filter(text: object) -> IdFilter | None:
     """`7E8:7F8` or `18DAF100:1FFFFF00`; at most 15 ignored bits, so that they fit a source."""
     found = _FILTER.fullmatch(text) if isinstance(text, str) else None
@@ -272,26 +318,21 @@ def _id_filter(text: object) -> IdFilter | None:
     return IdFilter(extended, value, mask)
 
 
-def _digest(
-    name: str,
-    powertrain: str,
-    dbc_files: Sequence[DbcFile],
-    bindings: Mapping[str, Binding],
-    messages: Mapping[str, MessageOptions],
-) -> str:
+def _digest(profile: Profile) -> str:
     """Content hash: everything a plan depends on, paths not included."""
-    names = catalogue()
     rows = [
-        [key, b.name, b.factor, b.offset, names[b.name].unit, names[b.name].minimum,
-         names[b.name].maximum]
-        for key, b in sorted(bindings.items())
-    ]  # fmt: skip
+        [key, b.name, b.factor, b.offset, signal.unit, signal.minimum, signal.maximum]
+        for key, b in sorted(profile.bindings.items())
+        if (signal := find_signal(b.name))
+    ]
     options = [
         [key, o.iso_tp, [[f.extended, f.value, f.mask] for f in o.match]]
-        for key, o in sorted(messages.items())
+        for key, o in sorted(profile.messages.items())
     ]
     contents = [
-        [f.path.name, f.j1939, hashlib.sha256(f.path.read_bytes()).hexdigest()] for f in dbc_files
+        [f.path.name, f.j1939, hashlib.sha256(f.path.read_bytes()).hexdigest()]
+        for f in profile.files
     ]
-    text = json.dumps([name, powertrain, contents, rows, options])
+    dids = [[did, astuple(row)] for did, row in sorted(profile.dids.items())]
+    text = json.dumps([profile.name, profile.powertrain, contents, rows, options, dids])
     return hashlib.sha256(text.encode()).hexdigest()

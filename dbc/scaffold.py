@@ -56,7 +56,7 @@ def guess_name(signal: Signal) -> str | None:
         wanted = _words(name)
         if row.unit:  # the name ends in its unit
             wanted = wanted[:-1]
-        fits = wanted and set(wanted) <= set(words)
+        fits = wanted and not row.elements and set(wanted) <= set(words)
         if fits and conversion(signal.unit or "", row.unit) is not None:
             found.append((len(wanted), name))
     return max(found)[1] if found else None

@@ -187,35 +187,41 @@ static void decode_held(Work *w, const Signal *s, const int32_t *rows, int32_t n
     decode(w, s, bits, after, ns, held, count);
 }
 
-/* A group of few rows, frame by frame: no tiles to set up. */
+/* A group of few rows, frame by frame: no tiles to set up. The columns are local because a byte
+ * written may be anything of `w`, which would then be read again for every sample. */
 static void fill_few(Work *w, const Batch *batch, const Group *group)
 {
-    const Signal *signals = w->plan->table[SIGNALS];
+    const Signal *signals = w->plan->table[SIGNALS], *end = signals + group->signal_last;
+    int64_t *const out_ns = w->out_ns, *place = w->place + group->signal_first;
+    double *const out_value = w->out_value;
+    uint8_t *const out_quality = w->out_quality;
+    int32_t *const out_row = w->out_row;
+    uint64_t *const out_raw = w->out_raw;
+    signals += group->signal_first;
     for (int32_t i = 0; i < batch->count; i++) {
-        int32_t row = w->rows[batch->start + i], length = w->kept[row];
+        const int32_t row = w->rows[batch->start + i], length = w->kept[row];
         const uint8_t *at = payload(w, row);
-        for (int32_t k = group->signal_first; k < group->signal_last; k++) {
-            const Signal *s = &signals[k];
+        const int64_t ns = w->observed_ns[row];
+        int64_t *next = place;
+        for (const Signal *s = signals; s < end; s++, next++) {
             if (s->need > length)
                 continue;
             uint64_t bits = load(at, s->word), after = s->carry ? load(at, s->word + 2) : 0;
-            int64_t to = w->place[k]++;
-            double *value = w->out_value + to;
-            uint8_t *quality = w->out_quality + to;
+            int64_t to = (*next)++;
             uint64_t raw = raw_of(s, &bits, &after, 0);
+            out_ns[to] = ns;
             if (s->kind == INTEGER)
-                *value = (double)(int64_t)raw * s->scale + s->offset;
+                out_value[to] = (double)(int64_t)raw * s->scale + s->offset;
             else
-                general(s, &bits, &after, 1, value, quality);
+                general(s, &bits, &after, 1, out_value + to, out_quality + to);
             if (s->unit_factor != 1 || s->unit_offset != 0)
-                *value = *value * s->unit_factor + s->unit_offset;
+                out_value[to] = out_value[to] * s->unit_factor + s->unit_offset;
             if (raw - s->lowest > s->span)
-                mark(s, &bits, &after, 1, value, quality);
-            w->out_ns[to] = w->observed_ns[row];
-            if (w->out_row)
-                w->out_row[to] = row;
+                mark(s, &bits, &after, 1, out_value + to, out_quality + to);
+            if (out_row)
+                out_row[to] = row;
             if (s->keep_raw)
-                w->out_raw[to] = raw;
+                out_raw[to] = raw;
         }
     }
 }

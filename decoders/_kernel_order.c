@@ -213,11 +213,13 @@ static int32_t holding(const Work *w, const Segment *segment, int32_t need)
 
 static void add_run(Work *w, const Named *named, uint16_t source, int32_t count)
 {
-    w->run_start[w->runs] = w->samples;
-    w->run_head[w->runs] = named->signal;
-    w->run_signal[w->runs] = (uint16_t)named->name;
-    w->run_source[w->runs++] = (int16_t)source;
-    w->samples += count;
+    const int32_t run = w->runs++;
+    const int64_t samples = w->samples;
+    w->samples = samples + count;
+    w->run_start[run] = samples;
+    w->run_head[run] = named->signal;
+    w->run_signal[run] = (uint16_t)named->name;
+    w->run_source[run] = (int16_t)source;
 }
 
 /* Runs of a name that one signal feeds. */
@@ -304,6 +306,12 @@ static void order_runs(Work *w)
     w->run_source = (int16_t *)(w->run_signal + most);
     for (; named < end && !w->failed; named = next) {
         const Named *only = NULL;
+        next = named + 1;
+        if (next == end || next->name != named->name) { /* nearly always */
+            if (w->group[named->group].segments)
+                order_one(w, named);
+            continue;
+        }
         int feeding = 0;
         for (next = named; next < end && next->name == named->name; next++)
             if (w->group[next->group].segments) {

@@ -31,17 +31,19 @@ class Origin(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Reports and facts; `pids` are service 01 values for the DBC to decode."""
+    """Reports and facts; `pids` (service 01) and `dids` (service 22) are values for the plan."""
 
     reports: tuple[CodeReport, ...] = ()
     facts: tuple[EcuFact, ...] = ()
     pids: tuple[tuple[int, bytes], ...] = ()
+    dids: tuple[tuple[int, bytes], ...] = ()
 
 
 class Carried(NamedTuple):
     """A payload that came inside others, and the identifier of a frame of its own.
 
     `single_frame`: it has the length byte of ISO 15765-2, as messages marked `iso_tp` expect.
+    `did`: it is the value of this data identifier, whatever the frame's identifier.
     """
 
     row: int
@@ -49,6 +51,7 @@ class Carried(NamedTuple):
     can_id: int
     payload: bytes
     single_frame: bool = False
+    did: int | None = None
 
 
 class LampPairs(NamedTuple):

@@ -18,6 +18,9 @@ def decode_carried(plan: Plan, messages: Sequence[Carried]) -> list[Runs]:
         return []
     can_id = np.array([m.can_id for m in messages], np.uint32)
     number, source = find_messages(plan, can_id)
+    for row, message in enumerate(messages):
+        if message.did is not None:
+            number[row], source[row] = _did_message(plan, message.did), -1
     known = np.flatnonzero(number >= 0)
     single = np.array([messages[i].single_frame for i in known.tolist()], np.bool_)
     known = known[~single | plan.iso_tp[number[known]]]
@@ -36,3 +39,10 @@ def decode_carried(plan: Plan, messages: Sequence[Carried]) -> list[Runs]:
     )
     runs, _ = decode_rows(plan, frames, number[known], source[known])
     return [runs]
+
+
+def _did_message(plan: Plan, did: int) -> int:
+    """The plan's message of a DID's value, -1 where it has none."""
+    at = int(np.searchsorted(plan.dids.number, did))
+    here = at < len(plan.dids.number) and int(plan.dids.number[at]) == did
+    return int(plan.dids.message[at]) if here else -1

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dbc.profile import Profile
 from decoders.carried import decode_carried
-from decoders.iso14229_did import DataIdentifier
+from decoders.iso14229_did import DataIdentifier, identifiers_of
 from decoders.iso15765_addresses import AddressBook, Link
 from decoders.j1939 import lamp_runs
 from decoders.kernel_choice import open_kernel
@@ -65,6 +66,12 @@ class Decoder:
         described = described[~plan.iso_tp[plan.ids.standard[described]]]
         self._listening = Listening(AddressBook(links, described.tolist()), plan.j1939, dids or {})
         _keep_freed_memory()
+
+    @classmethod
+    def of_profile(cls, profile: Profile, plan: Plan) -> Decoder:
+        """The decoder of a profile's plan, with the links and DIDs it knows."""
+        links = [Link(k.request_id, k.answer_id, k.addressed) for k in profile.links.values()]
+        return cls(plan, links, identifiers_of(profile.dids))
 
     def decode(self, batch: FrameBatch, tails: Tails) -> Decoded:
         found = self._kernel.decode(batch)

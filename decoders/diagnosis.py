@@ -1,7 +1,6 @@
 """Everything the diagnostic frames of a batch say: reassembled, matched to requests, decoded.
 
-Only rows that an `AddressBook` selects are looked at one by one, and of those not the answers the
-kernel reads by itself: single frames with one value of service 01.
+`diagnosis_rows` says which rows are looked at one by one.
 """
 
 from __future__ import annotations
@@ -14,28 +13,21 @@ from numpy.typing import NDArray
 
 from decoders import iso14229, iso14229_did, iso14229_refusal, j1979_services, kwp2000
 from decoders.answers import Answer, Carried, Heard, Origin
+from decoders.diagnosis_rows import ANSWER, ASKED, REFUSED, understood
 from decoders.frame_rows import frame_rows
 from decoders.iso14229_did import DataIdentifier
-from decoders.iso15765 import CLASSIC, CONSECUTIVE, FIRST, NO_ADDRESS, Message, Reassembly
+from decoders.iso15765 import CLASSIC, FIRST, NO_ADDRESS, Message, Reassembly
 from decoders.iso15765_addresses import AddressBook, Route
-from decoders.j1979_pids import PID_BYTES
+from decoders.iso15765_batch import ENOUGH_ROWS, whole_messages
 from model.clock import NS
 from model.errors import DecodeError
 from model.frames import FrameBatch
 from model.signals import FrameStatus
 
-#: Services whose answers mean more when the request is known.
-_ASKED = frozenset({0x18, 0x19, 0x22})
 #: An ECU answers, or says that it needs longer (NRC 78), within P2*: 5 s (ISO 14229-2).
 PATIENCE_NS = 5 * NS
 MAX_REQUESTS, REQUEST_BYTES = 32, 8
-_ANSWER, _REFUSED, _PENDING = 0x40, 0x7F, 0x78
-#: Below this many rows sorting out what the kernel read costs more than reading it.
-_FEW_ROWS = 32
-_READINESS_PID = 1
-#: First bytes of messages that matter where ordinary messages may be as well.
-_MATTERS = np.zeros(256, np.bool_)
-_MATTERS[[*_ASKED, *(service + _ANSWER for service in _ASKED), _REFUSED]] = True
+_PENDING = 0x78
 
 Key = tuple[int, int, int]
 
@@ -102,15 +94,21 @@ class DiagnosisListener:
         heard: Heard,
     ) -> None:
         """Take the selected rows; their `status` becomes OK, or SHORT when cut off."""
-        rows = self._unread(batch, rows, status)
         taken: list[int] = []
         short: list[int] = []
+        messages: Mapping[int, Message] = {}
+        if len(rows) >= ENOUGH_ROWS:
+            messages, rows = self._whole(batch, rows, status)
         for row, observed_ns, bus, can_id, frame in frame_rows(batch, rows):
             route = self.book.route(can_id)
             ours = route.known
-            if not ours and not self._expected(observed_ns, bus, route, frame):
+            message = messages.get(row)
+            if message is not None:
+                self.reassembly.lose((bus, can_id, NO_ADDRESS))
+            elif ours or self._expected(observed_ns, bus, route, frame):
+                message = self.reassembly.receive(observed_ns, bus, can_id, frame, route.offset)
+            else:
                 continue
-            message = self.reassembly.receive(observed_ns, bus, can_id, frame, route.offset)
             try:
                 if message is not None:
                     # Of a plain single frame the kernel has read the first value.
@@ -121,20 +119,31 @@ class DiagnosisListener:
             else:
                 if ours:
                     taken.append(row)
-        _understood(status, taken)
+        understood(status, np.array(taken, np.intp))
         status[short] = FrameStatus.SHORT
+
+    def _whole(
+        self, batch: FrameBatch, rows: NDArray[np.intp], status: NDArray[np.uint8]
+    ) -> tuple[Mapping[int, Message], NDArray[np.intp]]:
+        """Messages by their last row, and the rows without the others of these messages."""
+        routes = self.book.route
+        whole = whole_messages(batch, rows, lambda i: routes(i).known and not routes(i).offset)
+        understood(status, whole.inside)
+        rest = np.ones(len(batch), np.bool_)
+        rest[whole.inside] = False
+        return whole.messages, rows[rest[rows]]
 
     def _take(self, message: Message, route: Route, row: int, read: int, heard: Heard) -> bool:
         """One whole message; False when it is none of ours. Raises `DecodeError`."""
         begun_ns, observed_ns, bus, can_id, address, payload = message
         service = payload[0]
-        if not service & _ANSWER:
-            if service in _ASKED:
+        if not service & ANSWER:
+            if service in ASKED:
                 self.requests.note(observed_ns, (bus, route.asks, service), payload)
-            return route.known or service in _ASKED
-        refused = service == _REFUSED and len(payload) > 1
-        asked = payload[1] if refused else service - _ANSWER
-        request = self.requests.find(begun_ns, bus, route, asked) if asked in _ASKED else None
+            return route.known or service in ASKED
+        refused = service == REFUSED and len(payload) > 1
+        asked = payload[1] if refused else service - ANSWER
+        request = self.requests.find(begun_ns, bus, route, asked) if asked in ASKED else None
         if not route.trusted and request is None:
             return False
         if refused and payload[2:3] == bytes([_PENDING]) and request is not None:
@@ -153,6 +162,9 @@ class DiagnosisListener:
             )
             for pid, content in answer.pids[read:]
         ]
+        heard.carried += [
+            Carried(row, observed_ns, can_id, content, did=did) for did, content in answer.dids
+        ]
         return True
 
     def _expected(self, observed_ns: int, bus: int, route: Route, frame: bytes) -> bool:
@@ -161,10 +173,10 @@ class DiagnosisListener:
         if len(body) < CLASSIC - route.offset or body[0] >> 4 != FIRST:
             return True
         service = body[2] if body[0] & 0xF or body[1] else body[6]
-        if service in _ASKED:
+        if service in ASKED:
             return True
-        asked = service - _ANSWER
-        return asked in _ASKED and self.requests.find(observed_ns, bus, route, asked) is not None
+        asked = service - ANSWER
+        return asked in ASKED and self.requests.find(observed_ns, bus, route, asked) is not None
 
     def _decode(self, payload: bytes, origin: Origin, request: bytes | None) -> Answer:
         service = payload[0]
@@ -176,53 +188,12 @@ class DiagnosisListener:
             return iso14229.decode(payload, origin, request, self.dids)
         if service == iso14229_did.ANSWER:
             return iso14229_did.decode(payload, origin, self.dids)
-        if service == _REFUSED:
+        if service == REFUSED:
             return iso14229_refusal.decode(payload, origin)
         return Answer()
-
-    def _unread(
-        self, batch: FrameBatch, rows: NDArray[np.intp], status: NDArray[np.uint8]
-    ) -> NDArray[np.intp]:
-        """Rows without the answers that the kernel reads by itself."""
-        rows = self._plausible(batch, rows)
-        classic = rows[rows < batch.n8]
-        if len(classic) <= _FEW_ROWS or len(classic) < len(rows):
-            return rows
-        can_id = batch.can_id[classic]
-        head = batch.payload8[classic, :3]
-        alone = (head[:, 1] == j1979_services.CURRENT) & (head[:, 2] != _READINESS_PID)
-        alone &= head[:, 0] == PID_BYTES[head[:, 2]] + 2
-        alone &= batch.length[classic] > head[:, 0]
-        alone &= self.book.plain(can_id)
-        # A single frame ends a message on its way: those are told.
-        busy = {key[1] for key in self.reassembly.sessions}
-        busy |= set(can_id[head[:, 0] >> 4 == 1].tolist())
-        if busy:
-            alone &= ~np.isin(can_id, np.array(sorted(busy), np.uint32))
-        _understood(status, rows[alone])  # all rows are classic here
-        unread: NDArray[np.intp] = rows[~alone]
-        return unread
-
-    def _plausible(self, batch: FrameBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Rows without those that are surely ordinary messages."""
-        doubtful = self.book.doubtful(batch.can_id[rows]) & (rows < batch.n8)
-        if not doubtful.any():
-            return rows
-        asked = rows[doubtful]
-        head = batch.payload8[asked, :3]
-        kind = head[:, 0] >> 4
-        service = np.where(kind == FIRST, head[:, 2], head[:, 1])
-        doubtful[doubtful] = ~((kind == CONSECUTIVE) | ((kind <= FIRST) & _MATTERS[service]))
-        return rows[~doubtful]
 
     def expire(self, now_ns: int) -> None:
         """Forget what is over when the vehicle's clock says `now_ns`."""
         self.reassembly.expire(now_ns)
         if not self.reassembly.sessions:
             self.requests.expire(now_ns)
-
-
-def _understood(status: NDArray[np.uint8], rows: Sequence[int] | NDArray[np.intp]) -> None:
-    """What the DBC does not know is OK as well; what it found cut off stays so."""
-    rows = np.asarray(rows, np.intp)
-    status[rows[status[rows] != FrameStatus.SHORT]] = FrameStatus.OK

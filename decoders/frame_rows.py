@@ -36,7 +36,7 @@ def candidates(can_id: NDArray[np.uint32], *, j1939: bool) -> NDArray[np.intp]:
             group = can_id & PDU2
             chosen |= group - FIRST_DM <= SPAN_DM
             chosen |= group == DM25
-    return np.flatnonzero(chosen)
+    return chosen.nonzero()[0]
 
 
 def frame_rows(batch: FrameBatch, rows: NDArray[np.intp]) -> Iterator[Row]:

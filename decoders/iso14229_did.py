@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dbc.diagnosis import Did
 from decoders.answers import Answer, Origin, need, printable
 from model.codes import CodeProtocol, FactKind
 
@@ -56,6 +57,16 @@ STANDARD: dict[int, DataIdentifier] = {
 _UNNAMED = DataIdentifier("")
 
 
+def identifiers_of(dids: Mapping[int, Did]) -> dict[int, DataIdentifier]:
+    """A profile's DIDs; where it gives no name or size, the standard's."""
+    found = {}
+    for number, row in dids.items():
+        usual = STANDARD.get(number, _UNNAMED)
+        size = row.size or usual.size
+        found[number] = DataIdentifier(row.name or usual.name, size, row.text or usual.text)
+    return found
+
+
 def find(dids: Mapping[int, DataIdentifier], did: int) -> DataIdentifier:
     """The profile's word for a DID, or the standard's."""
     return dids.get(did) or STANDARD.get(did, _UNNAMED)
@@ -81,14 +92,15 @@ def divide(
 
 
 def decode(payload: bytes, origin: Origin, dids: Mapping[int, DataIdentifier]) -> Answer:
-    """Each value as a fact. Raises `TruncatedFrameError`."""
+    """Each value as a fact, and for the plan. Raises `TruncatedFrameError`."""
     need(payload, 3)
     facts = []
-    for did, content in divide(payload[1:], dids)[0]:
+    pairs, _ = divide(payload[1:], dids)
+    for did, content in pairs:
         known = find(dids, did)
         kind = FactKind.VIN if did == VIN else FactKind.DID
         text = printable(content) if known.text else content.hex().upper()
         if known.name and kind is FactKind.DID:
             text = f"{known.name}: {text}"
         facts.append(origin.fact(CodeProtocol.UDS, kind, did, content, text))
-    return Answer(facts=tuple(facts))
+    return Answer(facts=tuple(facts), dids=tuple(pairs))

@@ -22,11 +22,11 @@ message are ignored. Pure: state in, state out, one message a time per (bus, ide
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from decoders.session_memory import from_rows, to_rows
 from model.clock import NS
 
 SINGLE, FIRST, CONSECUTIVE, FLOW_CONTROL = 0, 1, 2, 3
@@ -95,7 +95,7 @@ class Reassembly:
             session.missing -= len(part)
             late = not 0 <= observed_ns - session.seen_ns <= N_CR_NS
             if control != session.next or late or (session.missing > 0 and length != session.width):
-                self._lose(key)
+                self.lose(key)
                 return None
             session.received += part
             if session.missing <= 0:
@@ -110,7 +110,7 @@ class Reassembly:
                 start, size = offset + 2, frame[offset + 1]
             if 0 < size <= length - start:
                 if self.sessions:
-                    self._lose(key)
+                    self.lose(key)
                 return Message(observed_ns, observed_ns, *key, frame[start : start + size])
         elif kind == FIRST and length >= CLASSIC:
             self._open(observed_ns, key, frame, offset)
@@ -124,7 +124,7 @@ class Reassembly:
                 return
         if size <= max(len(frame) - start, CLASSIC - 1 - offset):
             return  # a single frame would have done
-        self._lose(key)
+        self.lose(key)
         if size > MAX_SIZE:
             self.broken += 1
             return
@@ -132,7 +132,7 @@ class Reassembly:
         missing, width = size - len(part), len(frame)
         self.sessions[key] = Session(observed_ns, observed_ns, missing, width, _SECOND, part)
         if len(self.sessions) > MAX_SESSIONS:
-            self._lose(next(iter(self.sessions)))
+            self.lose(next(iter(self.sessions)))
 
     def _finish(self, observed_ns: int, key: Key, session: Session) -> Message:
         del self.sessions[key]
@@ -140,7 +140,8 @@ class Reassembly:
         payload = bytes(received[: len(received) + session.missing])
         return Message(session.begun_ns, observed_ns, *key, payload)
 
-    def _lose(self, key: Key) -> None:
+    def lose(self, key: Key) -> None:
+        """Somebody began something new: the message on its way is lost."""
         if self.sessions.pop(key, None) is not None:
             self.broken += 1
 
@@ -148,28 +149,23 @@ class Reassembly:
         """Forget messages whose time is over when the vehicle's clock says `now_ns`."""
         for key, session in list(self.sessions.items()):
             if now_ns - session.seen_ns > N_CR_NS:
-                self._lose(key)
+                self.lose(key)
 
     def to_memory(self) -> list[list[int | str]]:
         """JSON-able rows, the newest messages that fit `MAX_MEMORY_BYTES`."""
-        rows: list[list[int | str]] = []
-        room = MAX_MEMORY_BYTES
-        for key, s in reversed(self.sessions.items()):
-            room -= len(s.received)
-            if room < 0:
-                break
-            numbers = [*key, s.begun_ns, s.seen_ns, s.missing, s.width, s.next]
-            rows.append([*numbers, b64encode(s.received).decode()])
-        return rows[::-1]
+        newest_first = (
+            ([*key, s.begun_ns, s.seen_ns, s.missing, s.width, s.next], s.received)
+            for key, s in reversed(self.sessions.items())
+        )
+        return to_rows(newest_first, MAX_MEMORY_BYTES)
 
     @classmethod
     def from_memory(cls, rows: Sequence[Sequence[int | str]]) -> Reassembly:
         """Inverse of `to_memory`."""
         reassembly = cls()
-        for *numbers, received in rows:
-            bus, can_id, address, *rest = map(int, numbers)
-            begun_ns, seen_ns, missing, width, following = rest
+        for numbers, received in from_rows(rows):
+            bus, can_id, address, begun_ns, seen_ns, missing, width, following = numbers
             reassembly.sessions[bus, can_id, address] = Session(
-                begun_ns, seen_ns, missing, width, following, bytearray(b64decode(str(received)))
+                begun_ns, seen_ns, missing, width, following, received
             )
         return reassembly

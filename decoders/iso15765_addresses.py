@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,19 @@ _FIXED = np.uint32(int(EXTENDED_ID) | PF_PHYSICAL << 16)
 _MIXED = np.uint32(int(EXTENDED_ID) | PF_MIXED_FUNCTIONAL << 16)
 _TO_TESTER = np.uint32(int(EXTENDED_ID) | PF_PHYSICAL << 16 | TESTER << 8)
 _ONE_MORE = np.uint32(1 << 16)
+
+
+class Carrier(IntEnum):
+    """What frames of an identifier may be.
+
+    ANSWERS are OBD answers, which need no request and hold no address byte; DOUBTFUL identifiers
+    may carry ordinary messages as well.
+    """
+
+    NO_DIAGNOSIS = 0
+    ANSWERS = 1
+    KNOWN = 2
+    DOUBTFUL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +93,15 @@ class AddressBook:
         self._links = np.array(
             sorted({i for link in links for i in (link.request_id, link.answer_id)}), np.uint32
         )
-        self._ordinary = np.zeros(LAST_ID - FIRST_ID + 1, np.bool_)
-        for can_id in set(ordinary) - set(_OBD_IDS):
+        # The entry after the last stands for all identifiers outside 700-7FF.
+        self._carriers = np.full(LAST_ID - FIRST_ID + 2, Carrier.DOUBTFUL, np.uint8)
+        self._carriers[-1] = Carrier.NO_DIAGNOSIS
+        for can_id in ordinary:
             if FIRST_ID <= can_id <= LAST_ID:
-                self._ordinary[can_id - FIRST_ID] = True
+                self._carriers[can_id - FIRST_ID] = Carrier.NO_DIAGNOSIS
+        for can_id in _OBD_IDS:
+            answers = can_id in OBD_ANSWERS
+            self._carriers[can_id - FIRST_ID] = Carrier.ANSWERS if answers else Carrier.KNOWN
         for link in links:
             offset = int(link.addressed)
             for can_id in (link.request_id, link.answer_id):
@@ -90,35 +109,22 @@ class AddressBook:
                     offset, can_id, link.answer_id, can_id, EVERYBODY_11, known=True, trusted=True
                 )
 
-    def select(self, can_id: NDArray[np.uint32]) -> NDArray[np.intp]:
-        """Rows that carry diagnosis by the table."""
-        above, kind = can_id - np.uint32(FIRST_ID), can_id & PDU1
-        standard = above < len(self._ordinary)
-        chosen = standard & ~self._ordinary.take(above, mode="clip")
-        chosen |= (kind - _FIXED <= _ONE_MORE) | (kind - _MIXED <= _ONE_MORE)
-        return np.flatnonzero(chosen)
+    def carriers(self, can_id: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """The `Carrier` of each identifier, by the table and the links."""
+        carriers = self._carriers.take(can_id - np.uint32(FIRST_ID), mode="clip")
+        if len(can_id) and can_id.max() > LAST_ID:
+            kind = can_id & PDU1
+            carriers[(kind - _FIXED <= _ONE_MORE) | (kind - _MIXED <= _ONE_MORE)] = Carrier.KNOWN
+            carriers[can_id & PDU2 == _TO_TESTER] = Carrier.ANSWERS
+        if len(self._links):
+            carriers[np.isin(can_id, self._links)] = Carrier.KNOWN
+        return carriers
 
     def linked(self, can_id: NDArray[np.uint32]) -> NDArray[np.intp]:
         """Rows that carry diagnosis by a link."""
         if not len(self._links):
             return np.zeros(0, np.intp)
         return np.flatnonzero(np.isin(can_id, self._links))
-
-    def plain(self, can_id: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        """Identifiers of OBD answers, which need no request and hold no address byte."""
-        plain = can_id - np.uint32(OBD_ANSWERS[0]) < len(OBD_ANSWERS)
-        plain |= can_id & PDU2 == _TO_TESTER
-        if len(self._links):
-            plain &= ~np.isin(can_id, self._links)
-        return plain
-
-    def doubtful(self, can_id: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        """Selected identifiers on which ordinary messages may be as well."""
-        doubtful = can_id <= LAST_ID
-        doubtful &= can_id - np.uint32(FUNCTIONAL_ID) > OBD_ANSWERS[-1] - FUNCTIONAL_ID
-        if len(self._links):
-            doubtful &= ~np.isin(can_id, self._links)
-        return doubtful
 
     def route(self, can_id: int) -> Route:
         """What a selected identifier means."""

@@ -18,11 +18,11 @@ state in, state out; one message a time per (bus, source, destination).
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from decoders.j1939_tp import EVERYBODY, MAX_SIZE, PACKET, T2_NS, Key, Message
+from decoders.session_memory import from_rows, to_rows
 
 PF_CM, PF_DT = 0xC8, 0xC7
 RTS, CTS, OFFSET, END, ABORT = 20, 21, 22, 23, 255
@@ -116,24 +116,19 @@ class ExtendedReassembly:
 
     def to_memory(self) -> list[list[int | str]]:
         """JSON-able rows, the newest sessions that fit `MAX_MEMORY_BYTES`."""
-        rows: list[list[int | str]] = []
-        room = MAX_MEMORY_BYTES
-        for key, s in reversed(self.sessions.items()):
-            room -= len(s.received)
-            if room < 0:
-                break
-            numbers = [*key, s.pgn, s.size, s.seen_ns, s.next, s.before]
-            rows.append([*numbers, b64encode(s.received).decode()])
-        return rows[::-1]
+        newest_first = (
+            ([*key, s.pgn, s.size, s.seen_ns, s.next, s.before], s.received)
+            for key, s in reversed(self.sessions.items())
+        )
+        return to_rows(newest_first, MAX_MEMORY_BYTES)
 
     @classmethod
     def from_memory(cls, rows: Sequence[Sequence[int | str]]) -> ExtendedReassembly:
         """Inverse of `to_memory`."""
         reassembly = cls()
-        for *numbers, received in rows:
-            bus, source, destination, *rest = map(int, numbers)
-            pgn, size, seen_ns, following, before = rest
+        for numbers, received in from_rows(rows):
+            bus, source, destination, pgn, size, seen_ns, following, before = numbers
             reassembly.sessions[bus, source, destination] = Session(
-                pgn, size, seen_ns, following, before, bytearray(b64decode(str(received)))
+                pgn, size, seen_ns, following, before, received
             )
         return reassembly

@@ -18,10 +18,10 @@ per (bus, source, destination); the standard allows one broadcast and one connec
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from decoders.session_memory import from_rows, to_rows
 from model.clock import NS
 
 PF_CM, PF_DT, EVERYBODY = 0xEC, 0xEB, 0xFF
@@ -146,25 +146,20 @@ class Reassembly:
 
     def to_memory(self) -> list[list[int | str]]:
         """JSON-able rows, the newest sessions that fit `MAX_MEMORY_BYTES`."""
-        rows: list[list[int | str]] = []
-        room = MAX_MEMORY_BYTES
-        for key, s in sorted(self.sessions.items(), key=lambda item: -item[1].seen_ns):
-            room -= len(s.received)
-            if room >= 0:
-                rows.append(
-                    [*key, s.pgn, s.size, s.seen_ns, s.next, b64encode(s.received).decode()]
-                )
-        return rows[::-1]
+        newest_first = (
+            ([*key, s.pgn, s.size, s.seen_ns, s.next], s.received)
+            for key, s in reversed(self.sessions.items())
+        )
+        return to_rows(newest_first, MAX_MEMORY_BYTES)
 
     @classmethod
     def from_memory(cls, rows: Sequence[Sequence[int | str]]) -> Reassembly:
         """Inverse of `to_memory`."""
         reassembly = cls()
-        for *numbers, received in rows:
-            bus, source, destination, *rest = map(int, numbers)
-            pgn, size, seen_ns, following = rest
+        for numbers, received in from_rows(rows):
+            bus, source, destination, pgn, size, seen_ns, following = numbers
             reassembly.sessions[bus, source, destination] = Session(
-                pgn, size, seen_ns, following, bytearray(b64decode(str(received)))
+                pgn, size, seen_ns, following, received
             )
         return reassembly
 

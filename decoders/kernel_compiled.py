@@ -64,7 +64,7 @@ class CompiledKernel:
         self.plan = plan
         self.wide = (plan.signals.bits > EXACT_BITS) & ~np.isin(plan.signals.kind, FLOAT_KINDS)
         self.signed = plan.signal_bits.sign != 0
-        self._with_raw = bool(self.wide.any())
+        self.with_raw = bool(self.wide.any())
         # A signal that shares a run with a wide one keeps its raw numbers too.
         keep_raw = np.isin(plan.signals.name, plan.signals.name[self.wide])
         self._tables = _kernel.prepare(*_tables(plan, keep_raw))
@@ -78,23 +78,21 @@ class CompiledKernel:
 
         `with_rows` keeps the row of each sample.
         """
-        size = _SPARE + self._bytes_a_frame * len(batch)
+        n = len(batch.length)
+        size = _SPARE + self._bytes_a_frame * n
         while True:
             block = self._take(size)
             missed, samples, runs = _kernel.decode(
                 self._tables, batch.can_id, batch.length, batch.observed_ns, batch.payload8,
-                batch.payload64, block, self._with_raw, with_rows,
+                batch.payload64, block, self.with_raw, with_rows,
             )  # fmt: skip
             if not missed:
                 break
             size = missed + _SPARE
-            self._bytes_a_frame = max(self._bytes_a_frame, -(-missed // len(batch)))
-        found = CompiledSamples(
-            self, batch, frame, block, samples, runs, with_raw=self._with_raw, with_rows=with_rows
-        )
+            self._bytes_a_frame = max(self._bytes_a_frame, -(-missed // n))
         if len(self._blocks) < _KEPT_BLOCKS:
             self._blocks.append(block)
-        return found
+        return CompiledSamples(self, batch, frame, block, n, samples, runs, with_rows)
 
     def _take(self, size: int) -> NDArray[np.uint8]:
         """A block that no array looks at any more, or a fresh one.
@@ -135,17 +133,17 @@ class CompiledSamples:
         batch: FrameBatch,
         frame: Ints | None,
         block: NDArray[np.uint8],
+        n: int,
         samples: int,
         runs: int,
-        *,
-        with_raw: bool,
         with_rows: bool,
     ) -> None:
         self._kernel, self._batch, self._frame, self._block = kernel, batch, frame, block
         self._samples, self._runs, self._with_rows = samples, runs, with_rows
-        self._raw, self._rows = 8 * with_raw * samples, 4 * with_rows * samples
-        at = 16 * samples + self._raw + 8 + 16 * runs + self._rows + samples
-        self.status: NDArray[np.uint8] = np.ndarray((len(batch),), _U1, block, at)
+        self._raw = 8 * samples if kernel.with_raw else 0
+        self._rows = 4 * samples if with_rows else 0
+        at = 17 * samples + self._raw + 8 + 16 * runs + self._rows
+        self.status: NDArray[np.uint8] = np.ndarray((n,), _U1, block, at)
 
     def signals(self, parts: Sequence[Runs]) -> SignalBatch:
         """All samples of the batch, those of `parts` (from transport protocols) among them."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from decoders.answers import Heard
 from decoders.diagnosis import DiagnosisListener, Requests
+from decoders.diagnosis_rows import unread
 from decoders.frame_rows import candidates
 from decoders.iso14229_did import DataIdentifier
 from decoders.iso15765 import Reassembly
@@ -73,9 +74,7 @@ class Listening:
             trucks.expire(now_ns)
             short, long = trucks.short.to_memory(), trucks.long.to_memory()
             tails = replace(tails, j1939=_rows(short), j1939_long=_rows(long))
-        rows = near[self.book.select(batch.can_id[near])] if len(near) else NO_ROWS
-        if len(linked := self.book.linked(batch.can_id)):
-            rows = np.union1d(rows, linked)
+        rows = self._diagnosis(batch, near, tails, status)
         if len(rows) or tails.iso15765 or tails.requests:
             cars = DiagnosisListener(
                 self.book,
@@ -90,3 +89,20 @@ class Listening:
         heard.reports.sort(key=lambda report: report.observed_ns)
         heard.facts.sort(key=lambda fact: fact.observed_ns)
         return heard, tails
+
+    def _diagnosis(
+        self, batch: FrameBatch, near: NDArray[np.intp], tails: Tails, status: NDArray[np.uint8]
+    ) -> NDArray[np.intp]:
+        """Rows that diagnosis has to look at; the others of its rows are OK."""
+        if len(linked := self.book.linked(batch.can_id)):
+            near = np.union1d(near, linked)
+        if not len(near):
+            return NO_ROWS
+        carriers = self.book.carriers(batch.can_id.take(near))
+        if not carriers.all():
+            chosen = carriers.nonzero()[0]
+            near, carriers = near[chosen], carriers[chosen]
+            if not len(near):
+                return NO_ROWS
+        on_way = [int(row[1]) for row in tails.iso15765]
+        return unread(batch, near, carriers, on_way, status)

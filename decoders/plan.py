@@ -26,7 +26,7 @@ from dbc.profile import Profile
 from model.signals import SignalTable
 
 #: Written into every cached plan; raised whenever the arrays change their meaning.
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 
 
 class Kind(IntEnum):
@@ -122,6 +122,14 @@ class Containers:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DataIdentifiers:
+    """Which message the value of a DID (ISO 14229) is. Sorted; no frame has such an identifier."""
+
+    number: NDArray[np.int32]
+    message: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The compiled form of a profile."""
 
@@ -141,6 +149,7 @@ class Plan:
     on_change: NDArray[np.bool_]
     ids: Identifiers
     containers: Containers
+    dids: DataIdentifiers
     groups: Groups
     selector_bits: Fields
     signal_bits: Fields
@@ -152,6 +161,7 @@ _PER_MESSAGE = ("iso_tp", "length", "padded", "on_change")
 _SECTIONS: dict[str, type] = {
     "ids": Identifiers,
     "containers": Containers,
+    "dids": DataIdentifiers,
     "groups": Groups,
     "selector_bits": Fields,
     "signal_bits": Fields,

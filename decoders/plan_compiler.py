@@ -11,7 +11,8 @@ from dbc.loader import load_messages
 from dbc.profile import Binding, MessageOptions, Profile, ProfileError
 from dbc.units import conversion
 from decoders.j1939_dm1 import LAMPS
-from decoders.plan import Containers, Fields, Groups, Plan, Signals
+from decoders.plan import Containers, DataIdentifiers, Fields, Groups, Plan, Signals
+from decoders.plan_dids import message_of
 from decoders.plan_identifiers import IdentifierTable
 from decoders.signal_meaning import (
     FLOATS,
@@ -21,7 +22,7 @@ from decoders.signal_meaning import (
     j1939_patterns,
     meaning_row,
 )
-from model.catalogue import CatalogueSignal, catalogue
+from model.catalogue import CatalogueSignal, catalogue, find_signal
 from model.signals import SignalTable
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def compile_profile(profile: Profile) -> Plan:
         compiler.ids.open_file(str(file.path), number)
         for message in messages:
             compiler.add(message, j1939=file.j1939 or message.protocol == "j1939")
+    for did, row in sorted(profile.dids.items()):
+        if row.fields:
+            compiler.add_did(did, message_of(did, row))
     return compiler.finish()
 
 
@@ -86,6 +90,7 @@ class _Compiler:
         self.lengths: list[int] = []
         self.on_change: list[bool] = []
         self.contained: list[tuple[int, int, int]] = []
+        self.dids: list[tuple[int, int]] = []
         self.names: dict[str, int] = {}
         self.units: list[str] = []
         self.seen_signals: set[str] = set()
@@ -111,6 +116,13 @@ class _Compiler:
             self.seen_messages.add(contained.name)
             self.seen_signals |= {f"{contained.name}.{s.name}" for s in contained.signals}
             self._root(contained, MessageOptions(), j1939=False)
+
+    def add_did(self, did: int, message: Message) -> None:
+        """A message that no frame is; it comes in answers of service 22."""
+        self.dids.append((did, len(self.roots)))
+        self.seen_messages.add(message.name)
+        self.seen_signals |= {f"{message.name}.{s.name}" for s in message.signals}
+        self._root(message, MessageOptions(), j1939=False)
 
     def _root(self, message: Message, options: MessageOptions, *, j1939: bool) -> None:
         any_length = options.iso_tp or message.is_container or message.length > MAX_FRAME
@@ -162,10 +174,11 @@ class _Compiler:
         binding = self.profile.bindings.get(key)
         if binding is None:
             return meaning_row(signal, self._name(key, signal.unit or ""), j1939=j1939)
-        row = catalogue()[binding.name]
+        row = find_signal(binding.name)
+        assert row is not None, "profiles bind names of the catalogue only"
         return meaning_row(
             signal,
-            self._name(row.name, row.unit),
+            self._name(binding.name, row.unit),
             j1939=j1939,
             unit=self._unit(key, binding, signal.unit or "", row),
             bounds=(row.minimum, row.maximum),
@@ -173,7 +186,8 @@ class _Compiler:
 
     def _on_change(self, message: Message) -> bool:
         bound = [self.profile.bindings.get(f"{message.name}.{s.name}") for s in message.signals]
-        return bool(bound) and all(b and catalogue()[b.name].on_change for b in bound)
+        rows = [find_signal(b.name) if b else None for b in bound]
+        return bool(rows) and all(row and row.on_change for row in rows)
 
     def _unit(
         self, key: str, binding: Binding, unit: str, row: CatalogueSignal
@@ -233,6 +247,10 @@ class _Compiler:
             on_change=np.array(self.on_change, np.bool_),
             ids=self.ids.table(),
             containers=_containers(self.contained),
+            dids=DataIdentifiers(
+                np.array([did for did, _ in self.dids], np.int32),
+                np.array([message for _, message in self.dids], np.int32),
+            ),
             groups=_groups(groups),
             selector_bits=_fields([f for g in groups for f, _ in g.selectors]),
             signal_bits=_fields([f for f, _ in signals]),

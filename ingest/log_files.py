@@ -5,20 +5,19 @@ Formats are told by content first, then by suffix; each may be inside gzip or zs
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ingest import candump, mf4, ndjson
+from ingest import candump, ndjson
 from ingest.asc import AscReader
 from ingest.blf import read_blf
 from ingest.can_csv import CanCsvReader
 from ingest.columns import BusNumbers, Columns, Faults, rebatch
 from ingest.gvret import GvretReader
-from ingest.log_open import detect, unpacked
+from ingest.log_open import detect, opened, unpacked
+from ingest.mf4_apart import read_mf4
 from ingest.trc import TrcReader
 from model.frames import FrameBatch
 
@@ -40,20 +39,21 @@ def read_log(
     zone: tzinfo = UTC,
     seen: Callable[[int], None] = lambda size: None,
 ) -> Iterator[FrameBatch]:
-    """Batches of `batch_frames` rows in file order, the last one shorter.
+    """Batches of `batch_frames` rows in file order, the last one shorter; `-` is standard input.
 
     The same file gives the same batches, so that a sender may resume by counting. Broken lines go
     to `faults`; `strict` raises LogFaultError at the first. `zone` is the logger's time zone, for
     formats that write local time (.asc, .blf, .trc). Raises DecodeError for an unknown format.
-    `seen` is told before each batch how much of the file has been read.
+    `seen` is told before each batch how much of the file has been read (not of a pipe).
     """
     faults = Faults(strict=strict) if faults is None else faults
     faults.strict = faults.strict or strict
-    with path.open("rb") as raw:
+    with opened(path) as raw:
         stream = unpacked(raw, faults)
         columns = _READERS[detect(stream, path)](stream, faults, zone)
         for batch in rebatch(columns, vin, batch_frames):
-            seen(raw.tell())
+            if raw.seekable():
+                seen(raw.tell())
             yield batch
 
 
@@ -98,14 +98,6 @@ def _by_lines(make: Callable[[Faults, tzinfo], _BlockReader]) -> Reader:
     return read
 
 
-def _read_mf4(stream: BinaryIO, faults: Faults, zone: tzinfo) -> Iterator[Columns]:
-    """From a temporary copy: MDF is read by seeking, and asammdf may write into it."""
-    with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(stream, copy)
-        copy.seek(0)
-        yield from mf4.read_mf4(copy, faults, zone)
-
-
 _READERS: dict[str, Reader] = {
     "candump": _read_candump,
     "ndjson": _read_ndjson,
@@ -114,5 +106,5 @@ _READERS: dict[str, Reader] = {
     "blf": read_blf,
     "trc": _by_lines(TrcReader),
     "can_csv": _by_lines(lambda faults, zone: CanCsvReader(faults)),
-    "mf4": _read_mf4,
+    "mf4": read_mf4,
 }

@@ -16,6 +16,8 @@ from model.errors import DecodeError
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _LOOK_BYTES = 4096
 BUFFER_BYTES = 1 << 16
+#: The path that stands for standard input.
+STDIN = Path("-")
 #: Compressed bytes inflated at a time: small, because little can become much.
 _PACKED_BYTES = 1 << 13
 #: How a file begins, after blank lines; lower case.
@@ -108,10 +110,14 @@ class Inflated(io.RawIOBase):
         return b""
 
 
+def opened(path: Path) -> BinaryIO:
+    """The file, or standard input where the path is `STDIN`."""
+    return _buffered(io.FileIO(0, closefd=False)) if path == STDIN else path.open("rb")
+
+
 def unpacked(raw: BinaryIO, faults: Faults) -> BinaryIO:
     """The uncompressed bytes of a file as a stream that can peek; `raw` may be it."""
-    start = raw.read(4)
-    raw.seek(0)
+    start = cast("io.BufferedReader", raw).peek(4)[:4]
     if start[:2] == _GZIP:
         return _buffered(Inflated(raw, lambda: zlib.decompressobj(wbits=31), faults))
     if start == _ZSTD:

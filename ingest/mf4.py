@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import tzinfo
+from importlib.util import find_spec
 from typing import IO, Any, cast
 
 import numpy as np
@@ -42,14 +43,11 @@ class MissingExtraError(DecodeError):
 def read_mf4(stream: IO[bytes], faults: Faults, zone: tzinfo) -> Iterator[Columns]:
     """Rows of all groups in the order of time; `zone` for files that hold local time.
 
-    `stream` is a copy: asammdf completes unfinished files by writing into them.
-    Raises MissingExtraError; DecodeError for a file that is not MDF.
+    `stream` is a checked copy: asammdf completes unfinished files by writing into them.
+    Raises DecodeError for a file that is not MDF.
     """
-    try:
-        from asammdf import MDF
-    except ImportError:
-        raise MissingExtraError("mf4") from None
-    _check_start(stream)
+    from asammdf import MDF
+
     try:
         mdf: Any = MDF(cast("Any", stream))
     except Exception as error:  # asammdf lets many kinds out
@@ -70,8 +68,14 @@ def read_mf4(stream: IO[bytes], faults: Faults, zone: tzinfo) -> Iterator[Column
         mdf.close()
 
 
-def _check_start(stream: IO[bytes]) -> None:
-    """What asammdf cannot begin with it reports twice, the second time from a destructor."""
+def check(stream: IO[bytes]) -> None:
+    """Raise MissingExtraError without asammdf, DecodeError for what it cannot begin with.
+
+    asammdf reports that twice, the second time from a destructor.
+    """
+    if find_spec("asammdf") is None:
+        raise MissingExtraError("mf4")
+    stream.seek(0)
     start = stream.read(HEADER_AT + 4)
     stream.seek(0)
     if start[8:9] != b"4" or start[HEADER_AT:] != b"##HD":

@@ -19,6 +19,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from model.catalogue import split_element
+
 
 class Quality(IntEnum):
     """Why a sample may not be used as a number (domain.md 3.2)."""
@@ -45,7 +47,8 @@ class SignalTable:
     """Names and units of a plan's signals.
 
     A signal bound to the catalogue carries the catalogue's name and unit; any other is called
-    `Message.Signal` and keeps the DBC's unit.
+    `Message.Signal` and keeps the DBC's unit. Elements of an array (model.catalogue) are names
+    like any other.
     """
 
     profile: str
@@ -55,6 +58,11 @@ class SignalTable:
     def index(self) -> dict[str, int]:
         """Position by name."""
         return {name: i for i, name in enumerate(self.names)}
+
+    def elements(self, array: str) -> tuple[int, ...]:
+        """Positions of an array's elements, element 1 first; empty where there are none."""
+        parts = [(split_element(name), i) for i, name in enumerate(self.names)]
+        return tuple(i for _, i in sorted((p[1], i) for p, i in parts if p and p[0] == array))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dbc.loader import load_messages
 from dbc.profile import Binding, Profile
 from dbc.units import conversion
-from model.catalogue import catalogue
+from model.catalogue import find_signal
 from model.frames import EXTENDED_ID
 
 if TYPE_CHECKING:
@@ -187,9 +187,9 @@ def _field(message: str, signal: Signal, binding: Binding | None) -> Field:
     """Undo binding (catalogue = dbc * a + b), then the DBC's own scaling (dbc = raw * c + d)."""
     a, b, source = 1.0, 0.0, f"{message}.{signal.name}"
     if binding is not None:
-        source = binding.name
-        unit = catalogue()[source].unit
-        pair = conversion(signal.unit or "", unit) if binding.factor is None else None
+        source, known = binding.name, find_signal(binding.name)
+        assert known is not None, "profiles bind names of the catalogue only"
+        pair = conversion(signal.unit or "", known.unit) if binding.factor is None else None
         a, b = pair or (binding.factor or 1.0, binding.offset)
     scale, offset = float(signal.conversion.scale), float(signal.conversion.offset)
     if signal.name == COUNTER:

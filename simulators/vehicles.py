@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from model.catalogue import element_name
 from model.vehicle import Vehicle
 from simulators.motion import Floats, TripPlan, move, place, relax
 from simulators.scenarios import Columns, Scenario
@@ -19,7 +20,7 @@ from simulators.scenarios import Columns, Scenario
 BLOCK_S = 600
 #: A parked vehicle keeps talking this long, then its buses sleep.
 AFTER_RUN_S = 20.0
-CELLS = 96
+CELLS, PROBES = 96, 24
 PACK_KWH = 62.0
 CHARGE_KW = 60.0
 FULL_PERCENT = 90.0
@@ -104,7 +105,7 @@ class VehicleModel:
         c["awake"] = np.maximum(on, into < AFTER_RUN_S)
         c["ambient_temp_c"] = self._ambient_c + 3 * np.sin(t_s / 9000)
         c["acceleration"] = acceleration
-        c["VehicleMotion.LongitudinalAcceleration"] = acceleration
+        c["acceleration_long_m_s2"] = acceleration
         c["accelerator_percent"] = (
             on * np.clip(0.35 * c["speed_kmh"] + 26 * acceleration, 0, 100) * (c["speed_kmh"] > 1)
         )
@@ -149,12 +150,10 @@ class VehicleModel:
     def _car(self, c: Columns, state: dict[str, float], rng: np.random.Generator) -> None:
         self._engine(c, np.array([8.0, 14.0, 21.0, 29.0, 38.0, 46.0]), 780.0)
         on, n = c["ignition_on"], len(c["ignition_on"])
-        for wheel, slip in zip(
-            ("FrontLeft", "FrontRight", "RearLeft", "RearRight"), self._spread, strict=False
-        ):
-            c[f"WheelSpeeds.WheelSpeed{wheel}"] = c["speed_kmh"] * (1 + 0.002 * slip)
+        for wheel, slip in zip(("fl", "fr", "rl", "rr"), self._spread, strict=False):
+            c[f"wheel_speed_{wheel}_kmh"] = c["speed_kmh"] * (1 + 0.002 * slip)
         load = c["engine_load_percent"]
-        c["EngineStatus.EngineRunning"] = (c["engine_speed_rpm"] > 400).astype(np.float64)
+        c["engine_running"] = (c["engine_speed_rpm"] > 400).astype(np.float64)
         c["throttle_percent"] = np.clip(load * 0.8, 0, 100)
         c["intake_manifold_pressure_kpa"] = np.where(on > 0, 25 + 0.7 * load, 101.0)
         c["mass_air_flow_g_s"] = on * (1.2 + 0.3 * load)
@@ -164,8 +163,8 @@ class VehicleModel:
         c["barometric_pressure_kpa"] = np.full(n, 101.0)
         charge = np.where(on > 0, 14.1, 12.6) + rng.normal(0, 0.03, n)
         c["battery_voltage_v"] = np.where(c["cranking"] > 0, 10.3, charge)
-        c["BodyStatus.CabinTemperature"] = np.full(n, 23.0)
-        c["VehicleMotion.BrakePressed"] = (c["acceleration"] < -0.5).astype(np.float64)
+        c["cabin_temp_c"] = np.full(n, 23.0)
+        c["brake_pressed"] = (c["acceleration"] < -0.5).astype(np.float64)
         c["distance_since_clear_km"] = np.minimum(
             c["odometer_km"] - self.odometer_km + 1800, 65_535
         )
@@ -202,21 +201,24 @@ class VehicleModel:
         into_a = (c["charging"] * CHARGE_KW - power_kw) * 1000 / (open_v * CELLS)
         mean_v = open_v + into_a * 0.0007
         cells = mean_v + 0.006 * self._spread[:, np.newaxis]
-        c |= {f"CellVoltages.Cell{i + 1:02d}": cells[i] for i in range(CELLS)}
+        c |= {element_name("cell_voltage_v", i + 1): cells[i] for i in range(CELLS)}
         c["pack_voltage_v"], c["pack_current_a"] = cells.sum(axis=0), into_a
         c["cell_voltage_max_v"], c["cell_voltage_min_v"] = cells.max(axis=0), cells.min(axis=0)
-        c["CellExtremes.CellIndexMax"] = cells.argmax(axis=0) + 1.0
-        c["CellExtremes.CellIndexMin"] = cells.argmin(axis=0) + 1.0
+        c["cell_voltage_max_number"] = cells.argmax(axis=0) + 1.0
+        c["cell_voltage_min_number"] = cells.argmin(axis=0) + 1.0
         heat = c["ambient_temp_c"] + 6 + 0.05 * np.minimum(np.abs(into_a), 250)
         mean_c = relax(state["battery_temp_c"], heat, 900.0, 1.0)
         c["battery_temp_c"], c["CellVoltages.ModuleTemperature"] = mean_c, mean_c.copy()
         c["battery_temp_max_c"], c["battery_temp_min_c"] = mean_c + 2.2, mean_c - 2.4
-        c["PackTemperatures.CoolantInlet"] = mean_c - 4
+        # The first module is the warmest, the last, next to the coolant inlet, the coolest.
+        for i, above in enumerate(np.linspace(2.2, -2.4, PROBES)):
+            c[element_name("cell_temp_c", i + 1)] = mean_c + above
+        c["battery_coolant_inlet_c"] = mean_c - 4
         c["motor_speed_rpm"] = speed * 85
-        c["MotorStatus.MotorTorque"] = np.clip(power_kw * 60, -300, 300) * (speed > 1)
+        c["motor_torque_nm"] = np.clip(power_kw * 60, -300, 300) * (speed > 1)
         warm = c["ambient_temp_c"] + 12 + 0.4 * np.abs(power_kw)
         c["motor_temp_c"] = relax(state["motor_temp_c"], warm, 400.0, 1.0)
-        c["MotorStatus.InverterTemperature"] = c["motor_temp_c"] - 6
+        c["inverter_temp_c"] = c["motor_temp_c"] - 6
         self._ev_body(c, rng)
 
     def _charge(self, c: Columns, start_percent: float, power_kw: Floats) -> Floats:
@@ -240,9 +242,9 @@ class VehicleModel:
         c["insulation_kohm"] = 2600 + 400 * self._spread[5] + rng.normal(0, 20, n)
         c["Insulation.MeasurementValid"] = np.ones(n)
         c["PackStatus.ContactorState"] = np.maximum(c["ignition_on"], c["charging"])
-        c["PackStatus.ChargePower"] = c["charging"] * CHARGE_KW
-        c["PackEnergy.RemainingEnergy"] = soc / 100 * PACK_KWH
-        c["PackEnergy.UsableEnergy"] = np.full(n, PACK_KWH)
+        c["charge_power_kw"] = c["charging"] * CHARGE_KW
+        c["pack_energy_kwh"] = soc / 100 * PACK_KWH
+        c["pack_capacity_kwh"] = np.full(n, PACK_KWH)
         c["battery_voltage_v"] = np.where(c["awake"] > 0, 13.6, 12.7) + rng.normal(0, 0.02, n)
         c["gear"] = (c["speed_kmh"] > 0.5).astype(np.float64)
 

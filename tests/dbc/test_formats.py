@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dbc.loader import load_file
 from dbc.profile import DbcFile, Profile, ProfileError
@@ -46,3 +49,24 @@ def test_a_broken_file_is_refused_by_name(tmp_path: Path) -> None:
     path.write_text("<AUTOSAR/>")
     with pytest.raises(ProfileError, match=r"car\.arxml: arxml: "):
         load_file(path)
+
+
+SUFFIXES = (".dbc", ".kcd", ".sym", ".arxml")
+
+
+@given(
+    st.sampled_from(SUFFIXES), st.sampled_from([KCD, SYM, ""]), st.binary(max_size=200), st.data()
+)
+def test_any_file_is_messages_or_refused(
+    suffix: str, start: str, more: bytes, pick: st.DataObject
+) -> None:
+    """Right beginnings with something else in the middle, and nonsense."""
+    content = start.encode()
+    cut = pick.draw(st.integers(0, len(content)))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"made{suffix}"
+        path.write_bytes(content[:cut] + more + content[cut:])
+        try:
+            assert all(message.name for message in load_file(path).messages)
+        except ProfileError as error:
+            assert error.faults

@@ -10,6 +10,7 @@ from dbc.profile import ProfileError
 from model.frames import EXTENDED_ID
 from model.signals import FrameStatus, Quality
 from tests.decoders.build import Frame, plan_of, run_decoder, values_of
+from tests.decoders.diagnosis_build import VIN, frames_of, hear
 
 X = int(EXTENDED_ID)
 J1939 = """BO_ 2566844926 Ccvs: 8 X
@@ -158,3 +159,49 @@ def test_two_messages_with_one_identifier_are_refused() -> None:
     dbc += 'BO_ 1 B: 8 X\n SG_ V : 0|8@1+ (1,0) [0|0] "" X\n'
     with pytest.raises(ProfileError, match=r"made\.dbc:\d+: B: identifier 0x1 belongs to A"):
         plan_of(dbc)
+
+
+def test_overlapping_signals_decode() -> None:
+    """cantools loads 196 messages of opendbc that it can never decode: "unpacking failed"."""
+    dbc = 'BO_ 1 A: 2 X\n SG_ V : 0|12@1+ (1,0) [0|0] "" X\n SG_ W : 8|8@1+ (1,0) [0|0] "" X\n'
+    signals = run_decoder(plan_of(dbc), [(1, b"\x34\x12")]).signals
+    assert values_of(signals) == {"A.V": {-1: [0x234]}, "A.W": {-1: [0x12]}}
+
+
+def test_a_signal_past_the_end_costs_only_itself() -> None:
+    """cantools cannot decode the message at all."""
+    dbc = 'BO_ 1 A: 1 X\n SG_ V : 0|8@1+ (1,0) [0|0] "" X\n SG_ W : 8|8@1+ (1,0) [0|0] "" X\n'
+    signals = run_decoder(plan_of(dbc), [(1, b"\x05")]).signals
+    assert values_of(signals) == {"A.V": {-1: [5.0]}}
+
+
+def test_not_available_is_no_speed() -> None:
+    """cantools reads J1939's FFFF as 8191.875 rpm; can_decoder drops it; we say so, and keep it."""
+    dbc = 'BO_ 2364540158 Eec1: 8 X\n SG_ V : 24|16@1+ (0.125,0) [0|8031.875] "rpm" X\n'
+    signals = run_decoder(plan_of(dbc, "j1939 = true"), [(X | 0x0CF00400, b"\xff" * 8)]).signals
+    assert signals.value[0] == 0xFFFF
+    assert signals.quality[0] == Quality.INVALID
+
+
+@pytest.mark.parametrize("raw", [0x0000, 0x8000, 0x3C00, 0xC000, 0x0001, 0x03FF, 0x7BFF, 0xFC00])
+def test_half_floats_by_the_bit(raw: int) -> None:
+    """Python's own reading of IEEE 754 binary16; -0.0 and subnormal numbers among them."""
+    dbc = 'BO_ 1 A: 2 X\n SG_ V : 0|16@1- (1,0) [0|0] "" X\n\nSIG_VALTYPE_ 1 V : 1;\n'
+    payload = raw.to_bytes(2, "little")
+    signals = run_decoder(plan_of(dbc), [(1, payload)]).signals
+    assert struct.pack("<d", signals.value[0]) == struct.pack("<d", *struct.unpack("<e", payload))
+
+
+def test_unsigned_64_bits_do_not_turn_negative() -> None:
+    dbc = 'BO_ 1 A: 8 X\n SG_ V : 0|64@1+ (1,0) [0|0] "" X\n'
+    signals = run_decoder(plan_of(dbc), [(1, b"\xff" * 8)]).signals
+    assert signals.value.tolist() == [float(2**64 - 1)]
+    assert signals.exact[0].tolist() == [2**64 - 1]
+
+
+def test_single_frames_and_mixed_lengths_are_messages_too() -> None:
+    """asammdf's merge_cantp ignores single frames and fails on mixed lengths."""
+    vin = b"\x49\x02\x01" + VIN.encode()
+    heard = hear([*frames_of(0x7E8, b"\x43\x01\x02\x17"), *frames_of(0x7E9, vin)])
+    assert [code.code for report in heard.reports for code in report.codes] == ["P0217"]
+    assert [fact.text for fact in heard.facts] == [VIN]

@@ -41,6 +41,8 @@ LINES: dict[str, Row] = {
     ),
     "(0.000001) vcan3 7DF#0201": (1000, 0x7DF, 3, 0, 2, b"\x02\x01"),
     "(1.123456789) can1 000#": (1123456789, 0, 1, 0, 0, b""),
+    # A float of seconds, as python-can keeps it, has no digits below 0.2 us here.
+    "(1700000000.123456789) can0 001#": (1700000000123456789, 1, 0, 0, 0, b""),
     "(1.5) can1 123#aAbB R": (1500000000, 0x123, 1, 0, 2, b"\xaa\xbb"),
     "(1.5) can1 123#AABB T": (1500000000, 0x123, 1, TX, 2, b"\xaa\xbb"),
     "(1.5) can1 123##3" + "AB" * 12: (1500000000, 0x123, 1, FD | BRS | ESI, 12, b"\xab" * 12),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -26,6 +27,8 @@ from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 
 PARTITIONS = 12
+#: How long a test waits for what must happen; no test measures time.
+PATIENCE_S = 60
 VINS = [f"LRDCALL00000010{i:02}" for i in range(4)]
 HEADERS = {"Content-Type": "text/plain", "Content-Encoding": "identity"}
 
@@ -141,6 +144,9 @@ def test_without_its_database_the_service_says_so_and_comes_back(stand: Stand) -
         assert int(answer.headers["retry-after"]) > 0
     finally:
         stand.server.start()
-    assert stand.post(VINS[0], "while away", line(9)).status_code == 202
+    deadline = time.monotonic() + PATIENCE_S
+    while stand.post(VINS[0], "while away", line(9)).status_code != 202:
+        assert time.monotonic() < deadline, "it never comes back"
+        time.sleep(0.1)
     assert [h["batch"] for h, _ in stand.stored(VINS[0])].count("while away") == 1
     assert stand.client.get("/readyz").status_code == 200
