@@ -19,6 +19,17 @@ class AlertState(StrEnum):
     STALE = "stale"
     CLEARED = "cleared"
     RETRACTED = "retracted"
+    EXPIRED = "expired"  # stale for so long that nothing is expected any more
+
+
+class Dismissal(StrEnum):
+    """Why a person dismissed an alert."""
+
+    FALSE_ALARM = "false_alarm"  # nothing was wrong: counts against the rule
+    DUPLICATE = "duplicate"
+    KNOWN = "known"  # accepted, or repaired already
+    TEST = "test"
+    OTHER = "other"
 
 
 class Handling(StrEnum):
@@ -31,6 +42,10 @@ class Handling(StrEnum):
     DISMISSED = "dismissed"
 
 
+#: Reason of an alert that ended because its rule did.
+REMOVED = "rule_removed"
+
+
 def alert_id(rule_id: str, vin: str, instance: str, started_ns: int) -> uuid.UUID:
     """The same fault found again, by replay or by a second worker, has the same id."""
     return uuid.uuid5(NAMESPACE, f"alert|{rule_id}|{vin}|{instance}|{started_ns}")
@@ -38,11 +53,14 @@ def alert_id(rule_id: str, vin: str, instance: str, started_ns: int) -> uuid.UUI
 
 @dataclass(frozen=True, slots=True)
 class AlertTransition:
-    """One step of one alert, in event time.
+    """One step of one alert, in event time; it tells the whole alert, so the last one said holds.
 
-    `started_ns` is when the condition first became true; `at_ns` when this step became true.
-    `evidence` holds the values that decided it, in catalogue units; `thresholds` the parameters.
-    `history` marks a step found in late data: it is stored but never dispatches.
+    `started_ns` is when the condition first became true, `at_ns` when this step became true,
+    `fired_ns` when the alert fired first and `worst_ns` when it reached its severity.
+    `evidence` holds the values at `worst_ns`, in catalogue units; `thresholds` the parameters.
+    `history` marks a step found in late data: it is stored but never dispatches. `bundle_hash` and
+    `profile_hash` name the rules and the decoding it came from, `lead_s` says how far before
+    `started_ns` the rule looked; `reason` is REMOVED where not the vehicle ended it.
     """
 
     alert_id: uuid.UUID
@@ -54,6 +72,12 @@ class AlertTransition:
     severity: Severity
     started_ns: int
     at_ns: int
+    fired_ns: int
+    worst_ns: int
     evidence: dict[str, float] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)
     history: bool = False
+    bundle_hash: str = ""
+    profile_hash: str = ""
+    lead_s: float = 30.0
+    reason: str = ""

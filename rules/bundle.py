@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -19,9 +19,10 @@ from model.catalogue import catalogue
 from model.errors import RoadcallError
 from model.vehicle import Vehicle
 from rules.expression import ExpressionError, index_of
+from rules.inhibition import circle_faults
 from rules.nodes import Code
 from rules.pack import Rule, override_faults
-from rules.plan import FACTS, Instance, Plan, compile_rule, plan_for
+from rules.plan import FACTS, Instance, Plan, compile_rule, condition_faults, plan_for
 
 _PLANS_KEPT = 4096
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -54,6 +55,8 @@ class Bundle:
             vehicle.brand,
             vehicle.model,
             vehicle.model_year,
+            vehicle.region,
+            vehicle.use,
             vehicle.powertrain,
             vehicle.battery_chemistry,
             vehicle.profile,
@@ -75,43 +78,78 @@ def builtin_packs() -> list[Path]:
 
 def load_bundle(*paths: Path) -> Bundle:
     """The given packs, or the built-in ones. Raises `BundleError` naming every fault."""
+    return read_bundle(pack_texts(paths or builtin_packs()))
+
+
+def pack_texts(paths: Iterable[Path]) -> dict[str, str]:
+    """Texts of packs by file name; two files of one name are told apart by their folders."""
+    texts: dict[str, str] = {}
+    for path in paths:
+        name = path.name if path.name not in texts else str(path)
+        texts[name] = path.read_text("utf-8")
+    return texts
+
+
+def read_bundle(texts: Mapping[str, str]) -> Bundle:
+    """Packs by file name. Raises `BundleError` naming every fault."""
     faults: list[str] = []
     rules: dict[str, Rule] = {}
     digest = hashlib.sha256()
-    for path in paths or builtin_packs():
-        text = path.read_text("utf-8")
-        digest.update(f"{path.name}\0{text}\0".encode())
-        for rule in _read_pack(path, text, faults):
+    for name, text in sorted(texts.items()):
+        digest.update(f"{name}\0{text}\0".encode())
+        for line, rule in _read_pack(name, text, faults):
             if rule.id in rules:
-                faults.append(f"{path.name}: {rule.id}: this id is taken")
+                faults.append(f"{name}:{line}: {rule.id}: this id is taken")
             rules[rule.id] = rule
+    faults += circle_faults(rules)
     if faults:
         raise BundleError(faults)
-    every = tuple(rules.values())
+    return bundle_of(digest.hexdigest()[:16], rules.values())
+
+
+def bundle_of(content_hash: str, rules: Iterable[Rule]) -> Bundle:
+    """Checked rules as a bundle."""
+    every = tuple(rules)
     codes = {code.text: code for rule in every for i in _instances(rule) for code in i.codes}
-    return Bundle(digest.hexdigest()[:16], every, tuple(codes.values()))
+    return Bundle(content_hash, every, tuple(codes.values()))
 
 
-def _read_pack(path: Path, text: str, faults: list[str]) -> Iterable[Rule]:
+def _read_pack(name: str, text: str, faults: list[str]) -> Iterator[tuple[int, Rule]]:
+    """(line, rule) of every rule without fault."""
     try:
-        rows = yaml.safe_load(text)
+        rows, lines = _parse(text)
     except yaml.YAMLError as error:
-        faults.append(f"{path.name}: not YAML: {error}".replace("\n", " "))
+        faults.append(f"{name}: not YAML: {error}".replace("\n", " "))
         return
     if not isinstance(rows, list):
-        faults.append(f"{path.name}: a pack is a list of rules")
+        faults.append(f"{name}: a pack is a list of rules")
         return
-    for place, row in enumerate(rows):
-        name = row.get("id", f"rule {place + 1}") if isinstance(row, dict) else f"rule {place + 1}"
+    for place, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        rule_id = f"rule {place + 1}"
+        if isinstance(row, dict):
+            rule_id = row.get("id", rule_id)
+        where = f"{name}:{line}: {rule_id}"
         try:
             rule = Rule.model_validate(row)
         except ValidationError as error:
-            faults += [f"{path.name}: {name}: {_spell(e['loc'], e['msg'])}" for e in error.errors()]
+            faults += [f"{where}: {_spell(e['loc'], e['msg'])}" for e in error.errors()]
             continue
         wrong = rule_faults(rule)
-        faults += [f"{path.name}: {name}: {fault}" for fault in wrong]
+        faults += [f"{where}: {fault}" for fault in wrong]
         if not wrong:
-            yield rule
+            yield line, rule
+
+
+def _parse(text: str) -> tuple[object, list[int]]:
+    """What a YAML file holds, and the line (from 1) on which each item of its list begins."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        rows = loader.construct_document(root) if root is not None else None
+    finally:
+        loader.dispose()
+    listed = root.value if isinstance(root, yaml.SequenceNode) else []
+    return rows, [node.start_mark.line + 1 for node in listed]
 
 
 def _spell(place: tuple[int | str, ...], message: str) -> str:
@@ -134,6 +172,9 @@ def rule_faults(rule: Rule) -> list[str]:
                 faults.append("for_each source names one signal")
         elif isinstance(names, str) or not names or f"{{{kind}}}" not in written:
             faults.append(f"for_each {kind} is a list, used as {{{kind}}} in the conditions")
+    if faults:
+        return faults
+    faults = condition_faults(rule, _NOBODY)
     if faults:
         return faults
     try:

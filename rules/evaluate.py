@@ -17,12 +17,14 @@ from rules.bounds import Bounds
 from rules.memory import Key, VehicleRules, forget, state_for, wanted_holds
 from rules.plan import Instance, Plan
 from rules.samples import hold, hold_codes, merge
-from rules.state import RuleState, RuleStep, chart
+from rules.state import RuleState, RuleStep, chart, releases
 from rules.telling import Voice
 from rules.timeline import Sight, Timeline
+from rules.window_memory import FOLD_NS, Ledger
+from rules.window_views import Views
 
 #: More uploads than this above one watermark are joined into one chunk.
-MAX_CHUNKS = 32
+MAX_CHUNKS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +48,8 @@ class Finding:
     key: Key
     before: RuleState
     after: RuleState
+    #: As it stands at the frontier, if what was heard above the watermark is all there is.
+    ahead: RuleState
     sure: list[RuleStep]
     likely: list[RuleStep]
 
@@ -54,16 +58,31 @@ class Finding:
         return Voice(self.instance, self.key[1], vin, ids or {})
 
 
-def sight_of(rules: VehicleRules, frontier_ns: int) -> Sight:
+def sight_of(rules: VehicleRules, frontier_ns: int, *, arrays: bool) -> Sight:
     """Everything from the watermark on."""
-    return Sight(rules.chunks, rules.held, rules.named, rules.watermark_ns, frontier_ns)
+    old = rules.ledger
+    return Sight(
+        rules.chunks,
+        old.held,
+        old.named,
+        old.folded_ns,
+        rules.watermark_ns,
+        frontier_ns,
+        rules.facts,
+        arrays,
+    )
 
 
 def find(plan: Plan, rules: VehicleRules, frontier_ns: int, watermark_ns: int) -> Iterator[Finding]:
     """Look closer at every rule that is busy or could become true."""
-    sight = sight_of(rules, frontier_ns)
-    bounds = Bounds(sight)
-    for instance in plan.instances:
+    sight = sight_of(rules, frontier_ns, arrays=plan.array_ns > 0)
+    bounds = Bounds(sight, rules.ledger)
+    views = Views(rules.ledger, rules.chunks, frontier_ns)
+    busy = {rule_id for rule_id, _ in rules.states}
+    worth = set(bounds.possible(plan.screen))
+    if busy:
+        worth.update(i for i, instance in enumerate(plan.instances) if instance.rule_id in busy)
+    for instance in (plan.instances[i] for i in sorted(worth)):
         for key, source in _keys(instance, rules, sight, bounds):
             known = rules.states.get(key)
             if known is None or known.quiet:
@@ -71,14 +90,15 @@ def find(plan: Plan, rules: VehicleRules, frontier_ns: int, watermark_ns: int) -
                 if not bounds.may_fire(instance, counted):
                     continue
             before = state_for(instance, known)
-            timeline = Timeline(instance, sight, source, before.counted)
-            course = chart(instance, timeline)
+            timeline = Timeline(instance, sight, source, before.counted, views)
+            course = chart(instance, timeline, releases(instance, key[1], rules.facts))
             end = len(timeline.points)
             cut = int(np.searchsorted(timeline.points, watermark_ns))
             after, sure = course.walk(before, slice(0, cut), watermark_ns - 1)
-            _, likely = course.walk(after, slice(cut, end), frontier_ns)
+            ahead, likely = course.walk(after, slice(cut, end), frontier_ns)
             counted = tuple(_recent(timeline, i, watermark_ns) for i in range(len(instance.counts)))
-            yield Finding(instance, key, before, replace(after, counted=counted), sure, likely)
+            after = replace(after, counted=counted)
+            yield Finding(instance, key, before, after, ahead, sure, likely)
 
 
 def _keys(
@@ -119,15 +139,34 @@ def settle(
             states.pop(finding.key, None)
         else:
             states[finding.key] = finding.after
-    passed = [c for c in rules.chunks if c.oldest_ns < watermark_ns]
-    chunks = tuple(c for c in rules.chunks if c.newest_ns >= watermark_ns)
-    wanted = wanted_holds(plan, states)
-    held = hold(rules.held, passed, watermark_ns, wanted) if passed else rules.held
+    ledger = fold(plan, rules, states, watermark_ns)
+    chunks = rules.chunks
+    if ledger is not rules.ledger:
+        floor_ns = ledger.folded_ns - plan.array_ns
+        chunks = tuple(c for c in chunks if c.newest_ns >= floor_ns)
     return replace(
         rules,
         watermark_ns=watermark_ns,
-        held=forget(plan, held, watermark_ns, wanted),
-        named=hold_codes(rules.named, passed, rules.watermark_ns, watermark_ns),
         states=states,
         chunks=merge(chunks) if len(chunks) > MAX_CHUNKS else chunks,
+        ledger=ledger,
+        array_ns=plan.array_ns,
     )
+
+
+def fold(
+    plan: Plan, rules: VehicleRules, states: dict[Key, RuleState], watermark_ns: int
+) -> Ledger:
+    """What was heard below the watermark as windows, newest samples and codes, if it is time."""
+    old, silent = rules.ledger, watermark_ns > rules.newest_ns
+    due = watermark_ns - old.folded_ns >= FOLD_NS or silent
+    if not due or watermark_ns <= old.folded_ns:
+        return old
+    views = Views(old, rules.chunks, watermark_ns)
+    bounds = Bounds(sight_of(rules, watermark_ns, arrays=plan.array_ns > 0), old)
+    cells = views.fold(plan.windows, watermark_ns, bounds)
+    passed = [c for c in rules.chunks if c.oldest_ns < watermark_ns]
+    wanted = wanted_holds(plan, states)
+    held = hold(old.held, passed, watermark_ns, wanted | plan.windowed_ns.keys())
+    named = hold_codes(old.named, passed, old.folded_ns, watermark_ns)
+    return Ledger(watermark_ns, forget(plan, held, watermark_ns, wanted), named, cells)

@@ -7,21 +7,26 @@ over catalogue names, the rule's parameters and a few facts of the vehicle.
     and, or, not               three-valued
     + - * / min max abs        units are carried along; adding degC to rpm is refused
     mil_lamp                   a signal that is 0 or 1 is a condition by itself
-    spn(110, fmi=0)            also fmi=[0, 1], or no fmi; dtc("P0217", "P1217"); any_dtc()
+    spn(110, fmi=0)            trouble codes and lamps, see rules.code_calls
     absent(any, 90s)           silence of one signal or of the whole vehicle
     count(c, 1d, every=10s) >= 5
+    avg(speed_kmh, 10m)        functions over time, see rules.windows and rules.window_calls
+    spread(cell_voltage_v)     functions of arrays, see rules.arrays
+    km_since("oil")            service history, see rules.fact_nodes
+    10m                        a duration is a number of seconds
 """
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from model.catalogue import catalogue
-from model.errors import RoadcallError
+from rules.arrays import FUNCTIONS, Derived, derived_signals
+from rules.code_calls import CODE_CALLS, code_number, read_code
+from rules.fact_nodes import FACT_CALLS, Recurred, Since, read_recurred, read_since
 from rules.nodes import (
     Absent,
     Absolute,
@@ -39,11 +44,24 @@ from rules.nodes import (
     Signal,
     walk_nodes,
 )
+from rules.units import (
+    MARK,
+    SECONDS,
+    ExpressionError,
+    Unit,
+    duration_of,
+    mark_durations,
+    parse_duration,
+    product_unit,
+    same_unit,
+    spell,
+    unit_of,
+)
+from rules.window_calls import WINDOW_CALLS, Reading, is_length, read_window
+from rules.windows import Inputs, Segment, Window, segment_texts
 
-#: Nanoseconds of each unit a duration may have.
-DURATIONS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
-_DURATION = re.compile(r"(?<![\w.\"'])(\d+(?:\.\d+)?)(ms|s|m|h|d)\b")
-_CODE = re.compile(r"[PCBU][0-9A-F]{4}(-[0-9A-F]{2})?")
+__all__ = ["ExpressionError", "Scope", "Unit", "parse_condition", "parse_duration"]
+
 #: The pseudo signal "anything at all", index 0 of the universe.
 ANY, ANY_NAME = 0, "any"
 #: Silence of a whole vehicle is known to a few seconds only below this (rules/samples.py).
@@ -61,18 +79,21 @@ _OPERATORS: dict[type[ast.AST], str] = {
     ast.NotEq: "!=",
 }
 
-#: A unit as powers: (("kOhm", 1), ("V", -1)). None = a bare number, which takes any unit.
-Unit = tuple[tuple[str, int], ...] | None
-
-
-class ExpressionError(RoadcallError):
-    """A condition that cannot be meant."""
-
 
 @cache
 def universe() -> tuple[str, ...]:
-    """All names a condition may use, `any` first; a signal's place here is its index."""
-    return (ANY_NAME, *catalogue())
+    """All names a condition may use, `any` first; a signal's place here is its index.
+
+    The functions of arrays come last; an array's own place is that of its elements together.
+    """
+    return (ANY_NAME, *catalogue(), *(derived.name for derived in derived_signals()))
+
+
+@cache
+def derived_of() -> dict[int, tuple[Derived, int]]:
+    """Functions of arrays by their place, with the place of the array."""
+    places = index_of()
+    return {places[d.name]: (d, places[d.array]) for d in derived_signals()}
 
 
 @cache
@@ -81,27 +102,22 @@ def index_of() -> dict[str, int]:
     return {name: i for i, name in enumerate(universe())}
 
 
-def parse_duration(text: str) -> int:
-    """`90s` -> ns. Raises `ExpressionError`."""
-    found = _DURATION.fullmatch(text)
-    if not found:
-        raise ExpressionError(f"{text!r} is not a duration such as 500ms, 10s, 5m, 2h, 1d")
-    return round(float(found[1]) * DURATIONS[found[2]])
-
-
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What names mean beside the catalogue: parameters, and facts of the vehicle with a unit."""
 
     params: Mapping[str, float]
     facts: Mapping[str, tuple[float, str]]
+    #: How long the rule believes a sample, and the signal whose sources it tells apart.
+    max_gap_ns: int = 30 * 10**9
+    by_source: int | None = None
+    rule_id: str = ""
 
 
 def parse_condition(text: str, scope: Scope) -> Condition:
     """The tree of a condition. Raises `ExpressionError` naming what is wrong."""
-    written = _DURATION.sub(lambda m: f"duration('{m[0]}')", text)
     try:
-        tree = ast.parse(written.strip(), mode="eval")
+        tree = ast.parse(mark_durations(text).strip(), mode="eval")
     except SyntaxError as error:
         raise ExpressionError(f"not an expression: {text!r}") from error
     return _Parser(scope).condition(tree.body)
@@ -123,15 +139,17 @@ class _Parser:
                 return self._comparison(node)
             case ast.Name():
                 return self._flag(node)
-            case ast.Call(func=ast.Name(id="spn")):
-                return _spn(node)
-            case ast.Call(func=ast.Name(id="dtc")):
-                return _dtc(node)
-            case ast.Call(func=ast.Name(id="any_dtc"), args=[], keywords=[]):
-                return Code("any_dtc()", frozenset())
+            case ast.Call(func=ast.Name(id=name)) if name in CODE_CALLS:
+                return read_code(node)
+            case ast.Call(func=ast.Name(id="adjacent")):
+                return self._adjacent(node)
+            case ast.Call(func=ast.Name(id="recurred")):
+                return read_recurred(node, self._scope.rule_id, _signal("odometer_km"))
+            case ast.Call(func=ast.Name(id="held" | "over")):
+                return self._window(node)[0]
             case ast.Call(func=ast.Name(id="absent")):
                 return self._absent(node)
-        raise ExpressionError(f"not a condition: {ast.unparse(node)}")
+        raise ExpressionError(f"not a condition: {spell(node)}")
 
     def _flag(self, node: ast.Name) -> Condition:
         signal = catalogue().get(node.id)
@@ -142,18 +160,20 @@ class _Parser:
         return Signal(index_of()[node.id], node.id)
 
     def _comparison(self, node: ast.Compare) -> Condition:
-        if isinstance(node.left, ast.Call) and _called(node.left) == "count":
+        if _called(node.left) == "count":
             return self._count(node)
+        if _called(node.left) in ("lamp", "flash"):
+            return read_code(node)
         parts: list[Condition] = []
         sides = [node.left, *node.comparators]
         for operator, left, right in zip(node.ops, sides, sides[1:], strict=False):
             symbol = _OPERATORS.get(type(operator))
             if symbol is None:
-                raise ExpressionError(f"comparison not allowed: {ast.unparse(node)}")
+                raise ExpressionError(f"comparison not allowed: {spell(node)}")
             (a, a_unit), (b, b_unit) = self.number(left), self.number(right)
             if a_unit is None and b_unit is None:
-                raise ExpressionError(f"compares no signal: {ast.unparse(node)}")
-            _same_unit(a_unit, b_unit, node)
+                raise ExpressionError(f"compares no signal: {spell(node)}")
+            same_unit(a_unit, b_unit, node)
             parts.append(Compare(symbol, a, b))
         return parts[0] if len(parts) == 1 else And(tuple(parts))
 
@@ -172,33 +192,77 @@ class _Parser:
                 return Arithmetic("-", Constant(0.0), value), unit
             case ast.BinOp(op=ast.Add() | ast.Sub() as operator, left=left, right=right):
                 (a, a_unit), (b, b_unit) = self.number(left), self.number(right)
-                unit = _same_unit(a_unit, b_unit, node)
+                unit = same_unit(a_unit, b_unit, node)
                 return Arithmetic(_OPERATORS[type(operator)], a, b), unit
             case ast.BinOp(op=ast.Mult() | ast.Div() as operator, left=left, right=right):
                 (a, a_unit), (b, b_unit) = self.number(left), self.number(right)
                 symbol = _OPERATORS[type(operator)]
-                return Arithmetic(symbol, a, b), _product(a_unit, b_unit, symbol)
+                return Arithmetic(symbol, a, b), product_unit(a_unit, b_unit, symbol)
             case ast.Call(func=ast.Name(id="abs"), args=[inner], keywords=[]):
                 value, unit = self.number(inner)
                 return Absolute(value), unit
-            case ast.Call(func=ast.Name(id="min" | "max" as name), args=[first, *rest]) if rest:
+            case ast.Call(func=ast.Name(id="min" | "max" as name), args=[first, *rest]) if (
+                rest and not is_length(rest[0])
+            ):
                 value, unit = self.number(first)
                 for other in rest:
                     more, more_unit = self.number(other)
-                    value, unit = Arithmetic(name, value, more), _same_unit(unit, more_unit, node)
+                    value, unit = Arithmetic(name, value, more), same_unit(unit, more_unit, node)
                 return value, unit
-        raise ExpressionError(f"not a number: {ast.unparse(node)}")
+            case ast.Call(func=ast.Name(id=name)) if name == MARK:
+                return Constant(duration_of(node) / 1e9), SECONDS
+            case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
+                return self._array(node, name)
+            case ast.Call(func=ast.Name(id=name)) if name in FACT_CALLS:
+                return read_since(node, name, _signal(FACT_CALLS[name]))
+            case ast.Call(func=ast.Name(id="ecus")):
+                return code_number(node), ()
+            case ast.Call(func=ast.Name(id=name)) if name in WINDOW_CALLS:
+                return self._window(node)
+        raise ExpressionError(f"not a number: {spell(node)}")
+
+    def _window(self, node: ast.Call) -> tuple[Window, Unit]:
+        return read_window(node, Reading(self.condition, self.number, self.inputs, segment_of))
+
+    def inputs(self, node: Node) -> Inputs:
+        """What the argument of a window is computed from."""
+        below = list(walk_nodes(node))
+        if any(isinstance(n, _STANDS_ALONE) for n in below):
+            raise ExpressionError("a window has no window, count(), absent() or history inside")
+        codes = tuple({n.text: n for n in below if isinstance(n, Code)}.values())
+        signals = tuple(sorted(used_signals(node)))
+        if not signals and not codes:
+            raise ExpressionError("a window is over signals or codes")
+        return Inputs(signals, codes, self._scope.max_gap_ns, self._scope.by_source)
 
     def _name(self, name: str) -> tuple[Number, Unit]:
         if name in self._scope.params:
             return self._param(name)
         if name in self._scope.facts:
             value, unit = self._scope.facts[name]
-            return Constant(value), _unit(unit)
+            return Constant(value), unit_of(unit)
         signal = catalogue().get(name)
         if signal is None:
             raise ExpressionError(f"unknown name {name}")
-        return Signal(index_of()[name], name), _unit(signal.unit)
+        if signal.elements:
+            raise ExpressionError(f"{name} is an array: write spread({name}), lowest({name}), ...")
+        return Signal(index_of()[name], name), unit_of(signal.unit)
+
+    def _array(self, node: ast.Call, function: str) -> tuple[Number, Unit]:
+        match node:
+            case ast.Call(args=[ast.Name(id=name)], keywords=[]) if (
+                name in catalogue() and catalogue()[name].elements
+            ):
+                derived = Derived(name, function)
+                return Signal(index_of()[derived.name], derived.name), unit_of(derived.unit)
+        raise ExpressionError(f"{spell(node)}: write {function}(cell_voltage_v)")
+
+    def _adjacent(self, node: ast.Call) -> Condition:
+        if len(node.args) != 2 or node.keywords:
+            raise ExpressionError("adjacent reads: adjacent(argmax(a), argmin(a))")
+        (a, a_unit), (b, b_unit) = map(self.number, node.args)
+        same_unit(a_unit, b_unit, node)
+        return Compare("==", Absolute(Arithmetic("-", a, b)), Constant(1.0))
 
     def _param(self, name: str) -> tuple[Number, Unit]:
         if name not in self._scope.params:
@@ -208,10 +272,10 @@ class _Parser:
     def _absent(self, node: ast.Call) -> Condition:
         match node:
             case ast.Call(args=[ast.Name(id=name), silence], keywords=[]):
-                silence_ns = _duration(silence)
+                silence_ns = duration_of(silence)
             case _:
                 raise ExpressionError("absent needs a signal and a duration: absent(any, 90s)")
-        if name not in index_of():
+        if name not in index_of() or (name in catalogue() and catalogue()[name].elements):
             raise ExpressionError(f"unknown name {name}")
         if name == ANY_NAME and silence_ns < MIN_SILENCE_NS:
             raise ExpressionError("absent(any, ...) must be at least 30s")
@@ -230,86 +294,40 @@ class _Parser:
             raise ExpressionError("count reads: count(condition, 1d, every=10s) >= 5")
         inner = self.condition(call.args[0])
         signals = [n for n in walk_nodes(inner) if isinstance(n, Signal)]
-        if not signals or any(isinstance(n, Count) for n in walk_nodes(inner)):
+        if not signals or any(isinstance(n, Count | Window) for n in walk_nodes(inner)):
             raise ExpressionError("count needs a condition over signals, without another count")
         least = int(limit.value) + isinstance(operator, ast.Gt)
         if least < 1 or limit.value != int(limit.value):
             raise ExpressionError("count is compared with a whole number, at least 1")
-        every_ns = _duration(keywords["every"]) if "every" in keywords else 1
-        window_ns = _duration(call.args[1])
-        text = ast.unparse(call)
+        every_ns = duration_of(keywords["every"]) if "every" in keywords else 1
+        window_ns = duration_of(call.args[1])
+        text = spell(call)
         return Count(text, inner, signals[0].index, window_ns, every_ns, least)
 
 
-def _called(node: ast.Call) -> str:
-    return node.func.id if isinstance(node.func, ast.Name) else ""
+_STANDS_ALONE = (Window, Count, Absent, Since, Recurred)
 
 
-def _duration(node: ast.expr) -> int:
+def _signal(name: str) -> Signal:
+    return Signal(index_of()[name], name)
+
+
+def _called(node: ast.expr) -> str:
     match node:
-        case ast.Call(func=ast.Name(id="duration"), args=[ast.Constant(value=str() as text)]):
-            return parse_duration(text)
-    raise ExpressionError(f"not a duration: {ast.unparse(node)}")
-
-
-def _whole(node: ast.expr, most: int) -> int:
-    match node:
-        case ast.Constant(value=int() as value) if not isinstance(value, bool):
-            if 0 <= value <= most:
-                return value
-    raise ExpressionError(f"not a whole number from 0 to {most}: {ast.unparse(node)}")
-
-
-def _spn(node: ast.Call) -> Code:
-    match node:
-        case ast.Call(args=[number], keywords=[]):
-            spn = _whole(number, 0x7FFFF)
-            return Code(f"spn({spn})", frozenset(), f"{spn}/")
-        case ast.Call(args=[number], keywords=[ast.keyword(arg="fmi", value=modes)]):
-            spn = _whole(number, 0x7FFFF)
-            listed = modes.elts if isinstance(modes, ast.List) else [modes]
-            fmis = sorted(_whole(mode, 31) for mode in listed)
-            text = f"spn({spn}, fmi={','.join(map(str, fmis))})"
-            return Code(text, frozenset(f"{spn}/{fmi}" for fmi in fmis))
-    raise ExpressionError("spn reads: spn(110), spn(110, fmi=0), spn(110, fmi=[0, 1])")
-
-
-def _dtc(node: ast.Call) -> Code:
-    codes: list[str] = []
-    for arg in node.args:
-        match arg:
-            case ast.Constant(value=str() as code) if _CODE.fullmatch(code):
-                codes.append(code)
-            case _:
-                raise ExpressionError(f"not a trouble code: {ast.unparse(arg)}")
-    if not codes or node.keywords:
-        raise ExpressionError('dtc reads: dtc("P0217")')
-    return Code(f"dtc({','.join(codes)})", frozenset(codes))
-
-
-def _unit(text: str) -> Unit:
-    return ((text, 1),) if text else ()
-
-
-def _same_unit(a: Unit, b: Unit, node: ast.AST) -> Unit:
-    if a is not None and b is not None and a != b:
-        raise ExpressionError(f"{_spell(a)} meets {_spell(b)}: {ast.unparse(node)}")
-    return b if a is None else a
-
-
-def _product(a: Unit, b: Unit, operator: str) -> Unit:
-    if a is None and b is None:
-        return None
-    powers = dict(a or ())
-    for name, power in b or ():
-        powers[name] = powers.get(name, 0) + (power if operator == "*" else -power)
-    return tuple(sorted((n, p) for n, p in powers.items() if p))
-
-
-def _spell(unit: Unit) -> str:
-    return " ".join(n if p == 1 else f"{n}^{p}" for n, p in unit or ()) or "a plain number"
+        case ast.Call(func=ast.Name(id=name)):
+            return name
+    return ""
 
 
 def used_signals(node: Node) -> set[int]:
     """Indices of all signals below a node, without those only asked for silence."""
     return {n.index for n in walk_nodes(node) if isinstance(n, Signal)}
+
+
+@cache
+def segment_of(name: str) -> Segment:
+    """A trip or a charging session."""
+    text, max_gap_ns, gap_ns = segment_texts()[name]
+    condition = parse_condition(text, Scope({}, {}))
+    signals = tuple(sorted(used_signals(condition)))
+    return Segment(name, condition, gap_ns, Inputs(signals, (), max_gap_ns))

@@ -16,7 +16,7 @@ was counted before the start is taken over from memory.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from model.alerts import AlertState, AlertTransition
@@ -30,10 +30,10 @@ from rules.memory import Key, VehicleRules, state_for
 from rules.plan import Instance, Plan
 from rules.samples import cut_upload
 from rules.state import RuleState, RuleStep, fresh_state
-from rules.telling import Voice, reconcile, retraction
+from rules.telling import Voice, reconcile
+from rules.window_memory import ledger_at
 
 EXACT_NS = 3600 * 10**9
-#: A database keeps microseconds.
 _TICK_NS = 1000
 
 
@@ -48,7 +48,9 @@ class StoredAlert:
     severity: Severity
     started_ns: int
     fired_ns: int
+    worst_ns: int
     changed_ns: int
+    evidence: Mapping[str, float]
     cleared_ns: int | None = None
 
     def overlaps(self, start_ns: int, end_ns: int) -> bool:
@@ -79,7 +81,7 @@ def history_start(
 def _delicate(instance: Instance, alert: StoredAlert, start_ns: int) -> Iterable[tuple[int, int]]:
     """Spans of an alert that a fresh memory must not start within."""
     gap = 2 * instance.max_gap_ns
-    yield alert.started_ns - gap, alert.fired_ns + _TICK_NS
+    yield alert.started_ns - gap, alert.worst_ns + _TICK_NS
     if alert.cleared_ns is not None:
         yield alert.cleared_ns - instance.clear_hold_ns - gap, alert.cleared_ns + _TICK_NS
     if alert.state is AlertState.STALE:
@@ -112,12 +114,16 @@ def rebuild(
     plan, end_ns = bundle.plan(vehicle), rules.watermark_ns
     cuts = [cut_upload(plan, s, r, start_ns, rules.newest_ns) for s, r in batches]
     past = [alert for alert in stored if alert.overlaps(start_ns, end_ns)]
+    # What windows have not taken in yet stays in sight where the run starts after it.
+    unfolded = rules.chunks if start_ns > rules.ledger.folded_ns else ()
     fresh = VehicleRules(
         newest_ns=rules.newest_ns,
         watermark_ns=start_ns,
         received_ns=rules.received_ns,
         states=_seeds(plan, rules, past, start_ns),
-        chunks=tuple(cut.chunk for cut in cuts if cut.chunk is not None),
+        chunks=(*(cut.chunk for cut in cuts if cut.chunk is not None), *unfolded),
+        ledger=ledger_at(plan.windows, rules.ledger, start_ns),
+        facts=rules.facts,
     )
     told_ns = [step.at_ns for state in rules.states.values() for step in state.told]
     findings = list(find(plan, fresh, max([rules.newest_ns, *told_ns]), end_ns))
@@ -147,22 +153,32 @@ def _seeds(
         if instance is None or alert.fired_ns >= start_ns:
             continue
         key = (alert.rule_id, alert.instance)
-        stale = alert.state is AlertState.STALE and alert.changed_ns < start_ns
-        then = AlertState.STALE if stale else AlertState.FIRING
-        opened = RuleStep(then, alert.severity, alert.started_ns, alert.fired_ns, early=False)
         known = rules.states.get(key)
-        exact = known.open if known else None
-        if exact is not None and exact.started_ns // _TICK_NS == alert.started_ns // _TICK_NS:
-            same_step = exact.at_ns // _TICK_NS == alert.fired_ns // _TICK_NS
-            opened = replace(
-                opened,
-                started_ns=exact.started_ns,
-                at_ns=exact.at_ns if same_step else opened.at_ns,
-                evidence=exact.evidence,
-            )
+        opened = _opened(alert, known.open if known else None, start_ns)
         base = seeds.get(key) or fresh_state(instance)
         seeds[key] = replace(base, open=opened, known_ns=start_ns)
     return seeds
+
+
+def _opened(alert: StoredAlert, exact: RuleStep | None, start_ns: int) -> RuleStep:
+    """A stored alert's newest step before the start, with its nanoseconds where memory has them."""
+    changed = alert.changed_ns < start_ns
+    stale = alert.state is AlertState.STALE and changed
+    step = RuleStep(
+        AlertState.STALE if stale else AlertState.FIRING,
+        alert.severity,
+        alert.started_ns,
+        alert.changed_ns if changed else alert.worst_ns,
+        alert.fired_ns,
+        alert.worst_ns,
+        early=False,
+        evidence=dict(alert.evidence),
+    )
+    if exact is None or exact.started_ns // _TICK_NS != alert.started_ns // _TICK_NS:
+        return step
+    times = ("at_ns", "fired_ns", "worst_ns")
+    sharp = {t: getattr(exact, t) for t in times if _same_us(getattr(exact, t), getattr(step, t))}
+    return replace(step, started_ns=exact.started_ns, **sharp)
 
 
 def _live(
@@ -222,22 +238,14 @@ class _Account:
 
     def check(self, finding: Finding) -> None:
         """Say what differs from the store, marked as history."""
-        seed = finding.before.open
         voice = _voice(finding, self._past, self._vin)
-        said = _below(finding)
-        for started_ns in dict.fromkeys(step.started_ns for step in said):
-            steps = [step for step in said if step.started_ns == started_ns]
-            told = [step for step in finding.after.told if step.started_ns == started_ns]
+        last = {step.started_ns: step for step in [*_below(finding), *finding.after.told]}
+        for started_ns in dict.fromkeys(step.started_ns for step in _below(finding)):
             found_id = voice.id_of(started_ns)
             self._found.add(found_id)
             stored = self._stored.get(found_id)
-            if stored is not None and _same(stored, [*steps, *told]):
-                continue
-            if stored is not None and stored.severity > max(s.severity for s in [*steps, *told]):
-                wrong = retraction(steps[0], stored.severity)
-                self.transitions.append(voice.say(wrong, history=True))
-            fresh = [step for step in steps if step is not seed] or steps
-            self.transitions += [voice.say(step, history=True) for step in fresh]
+            if stored is None or not _same(stored, last[started_ns]):
+                self.transitions.append(voice.say(last[started_ns], history=True))
 
     def retract(self, gone: set[uuid.UUID]) -> list[AlertTransition]:
         """Stored alerts that were not found again, but for those retracted already."""
@@ -246,9 +254,8 @@ class _Account:
             instance = _instance(self._plan, alert.rule_id, alert.instance)
             if alert.alert_id in self._found or alert.alert_id in gone or instance is None:
                 continue
-            step = RuleStep(
-                AlertState.RETRACTED, alert.severity, alert.started_ns, self._end_ns, early=False
-            )
+            opened = _opened(alert, None, self._end_ns)
+            step = replace(opened, state=AlertState.RETRACTED, at_ns=self._end_ns)
             ids = {alert.started_ns: alert.alert_id}
             voice = Voice(instance, alert.instance, self._vin, ids)
             transitions.append(voice.say(step, history=True))
@@ -275,18 +282,20 @@ def _replaced(
             yield from [(t.alert_id, heirs[0])] if heirs else []
 
 
-def _same(stored: StoredAlert, steps: Sequence[RuleStep]) -> bool:
-    cleared = [step.at_ns for step in steps if step.state is AlertState.CLEARED]
-    cleared_ns = cleared[0] // _TICK_NS if cleared else None
-    stored_cleared = None if stored.cleared_ns is None else stored.cleared_ns // _TICK_NS
-    if (
-        steps[-1].state is AlertState.STALE
-        and stored.changed_ns // _TICK_NS != steps[-1].at_ns // _TICK_NS
-    ):
-        return False
-    return (
-        stored.state is steps[-1].state
-        and stored.severity == max(step.severity for step in steps)
-        and stored.fired_ns // _TICK_NS == steps[0].at_ns // _TICK_NS
-        and stored_cleared == cleared_ns
+def _same(stored: StoredAlert, last: RuleStep) -> bool:
+    times = (
+        (stored.fired_ns, last.fired_ns),
+        (stored.worst_ns, last.worst_ns),
+        (stored.changed_ns, last.at_ns),
     )
+    return (
+        stored.state is last.state
+        and stored.severity == last.severity
+        and all(_same_us(a, b) for a, b in times)
+        and stored.evidence == last.evidence
+    )
+
+
+def _same_us(a_ns: int, b_ns: int) -> bool:
+    """A database keeps microseconds."""
+    return a_ns // _TICK_NS == b_ns // _TICK_NS

@@ -58,14 +58,15 @@ def advance(
     plan = bundle.plan(vehicle)
     limit_ns = received_ns + MAX_SKEW_NS
     cut = cut_upload(plan, signals, reports, rules.watermark_ns, limit_ns)
-    rules = replace(rules, received_ns=max(rules.received_ns, received_ns))
+    received_ns = max(rules.received_ns, received_ns)
     if cut.chunk is None:
-        return Step(rules, (), cut.late_from_ns)
+        return Step(replace(rules, received_ns=received_ns), (), cut.late_from_ns)
     newest_ns = max(rules.newest_ns, cut.chunk.newest_ns)
-    rules = replace(rules, newest_ns=newest_ns, chunks=(*rules.chunks, cut.chunk))
+    chunks = (*rules.chunks, cut.chunk)
+    rules = replace(rules, received_ns=received_ns, newest_ns=newest_ns, chunks=chunks)
     watermark_ns = max(rules.watermark_ns, newest_ns - lateness_ns)
     step = _run(plan, vehicle.vin, rules, newest_ns, watermark_ns, lateness_ns)
-    return replace(step, late_from_ns=cut.late_from_ns)
+    return step if cut.late_from_ns is None else replace(step, late_from_ns=cut.late_from_ns)
 
 
 def refill(
@@ -74,14 +75,14 @@ def refill(
     vehicle: Vehicle,
     batches: Iterable[tuple[SignalBatch, Sequence[CodeReport]]],
 ) -> VehicleRules:
-    """After `from_memory`: feed what was stored at or above `watermark_ns`. Says nothing.
+    """After `from_memory`: feed what was stored at or above `since_ns`. Says nothing.
 
-    Samples outside watermark..newest are ignored, so reading a little more frames is harmless.
+    Samples outside since..newest are ignored, so reading a little more frames is harmless.
     """
     plan = bundle.plan(vehicle)
     chunks = list(rules.chunks)
     for signals, reports in batches:
-        cut = cut_upload(plan, signals, reports, rules.watermark_ns, rules.newest_ns)
+        cut = cut_upload(plan, signals, reports, rules.since_ns, rules.newest_ns)
         if cut.chunk is not None:
             chunks.append(cut.chunk)
     return replace(rules, chunks=tuple(chunks))
@@ -132,21 +133,26 @@ def _run(
         voice = found.voice(vin)
         transitions += [voice.say(step) for step in spoken]
     after = settle(plan, rules, findings, watermark_ns)
-    due_ns = next_due(plan, after, frontier_ns, lateness_ns)
+    due_ns = next_due(plan, after, findings, frontier_ns, lateness_ns)
     return Step(replace(after, due_ns=due_ns), tuple(transitions))
 
 
-def next_due(plan: Plan, rules: VehicleRules, frontier_ns: int, lateness_ns: int) -> int:
+def next_due(
+    plan: Plan,
+    rules: VehicleRules,
+    findings: Sequence[Finding],
+    frontier_ns: int,
+    lateness_ns: int,
+) -> int:
     """Wall clock at which silence alone will change something."""
     if rules.watermark_ns <= rules.newest_ns:
         return rules.received_ns + lateness_ns
     moments: list[int] = []
     for instance in plan.instances:
         for absent in instance.absents:
-            good = [h.good_ns for (i, _), h in rules.held.items() if i == absent.signal]
+            good = [h.good_ns for (i, _), h in rules.ledger.held.items() if i == absent.signal]
             moments += [time + absent.silence_ns for time in good]
-        for (rule_id, _), state in rules.states.items():
-            if rule_id == instance.rule_id and state.open is not None:
-                moments.append(state.known_ns + instance.stale_after_ns)
+    busy = [found for found in findings if found.ahead.open is not None]
+    moments += [found.ahead.known_ns + found.instance.stale_after_ns for found in busy]
     ahead = [moment for moment in moments if moment > frontier_ns]
     return rules.received_ns + min(ahead) - rules.newest_ns if ahead else NO_RUN

@@ -14,9 +14,11 @@ from typing import Any
 from model.alerts import AlertState
 from model.severity import Severity
 from rules.expression import index_of, universe
+from rules.facts import NO_FACTS, VehicleFacts
 from rules.plan import Instance, Plan
-from rules.samples import NEVER, Chunk, Held, Holds, Named
+from rules.samples import NEVER, Chunk, Held, Holds
 from rules.state import NO_RUN, RuleState, RuleStep, fresh_state
+from rules.window_memory import Ledger, cells_from_memory, cells_to_memory
 
 #: (rule id, instance name)
 Key = tuple[str, str]
@@ -29,12 +31,22 @@ class VehicleRules:
     newest_ns: int = 0
     watermark_ns: int = 0
     received_ns: int = 0
-    held: Holds = field(default_factory=dict)
-    named: Named = field(default_factory=dict)
     states: dict[Key, RuleState] = field(default_factory=dict)
     chunks: tuple[Chunk, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+    #: Service history from the database; not part of the JSON.
+    facts: VehicleFacts = NO_FACTS
     #: Wall clock before which a tick has nothing to do.
     due_ns: int = 0
+
+    #: How much further back array functions need samples, see `Plan.array_ns`.
+    array_ns: int = 0
+
+    @property
+    def since_ns(self) -> int:
+        """From where stored samples are needed after a restart."""
+        folded_ns = self.ledger.folded_ns or self.watermark_ns
+        return min(self.watermark_ns, folded_ns) - self.array_ns
 
     @classmethod
     def fresh(cls) -> VehicleRules:
@@ -48,18 +60,18 @@ class VehicleRules:
             "watermark_ns": self.watermark_ns,
             "received_ns": self.received_ns,
         }
-        held: dict[str, list[list[float | int | None]]] = {}
-        for (signal, source), row in self.held.items():
-            held.setdefault(universe()[signal], []).append(
-                _held_to_memory(source, row, self.watermark_ns)
-            )
-        if held:
-            memory["held"] = held
-        if self.named:
-            memory["named"] = [[ecu, text, time] for (ecu, text), time in self.named.items()]
         if self.states:
             states = self.states.items()
             memory["states"] = [[*key, _state_to_memory(state)] for key, state in states]
+        if self.array_ns:
+            memory["array_ns"] = self.array_ns
+        ledger = self.ledger
+        if ledger.held:
+            memory["held"] = _holds_to_memory(ledger.held, ledger.folded_ns)
+        if ledger.named:
+            memory["named"] = [[ecu, text, time] for (ecu, text), time in ledger.named.items()]
+        if ledger.folded_ns:
+            memory["windows"] = _windows_to_memory(ledger, self.watermark_ns)
         return memory
 
     @classmethod
@@ -67,16 +79,12 @@ class VehicleRules:
         """Undo `to_memory`; unknown signal names are forgotten."""
         if not memory:
             return cls()
-        held: Holds = {}
-        for name, rows in memory.get("held", {}).items():
-            for row in rows if name in index_of() else []:
-                held[index_of()[name], row[0]] = _held_from_memory(row, memory["watermark_ns"])
         return cls(
             newest_ns=memory["newest_ns"],
             watermark_ns=memory["watermark_ns"],
             received_ns=memory["received_ns"],
-            held=held,
-            named={(ecu, text): time for ecu, text, time in memory.get("named", [])},
+            array_ns=memory.get("array_ns", 0),
+            ledger=_ledger_from_memory(memory),
             states={
                 (rule, name): _state_from_memory(row)
                 for rule, name, row in memory.get("states", [])
@@ -85,7 +93,7 @@ class VehicleRules:
 
 
 def wanted_holds(plan: Plan, states: dict[Key, RuleState]) -> frozenset[int]:
-    """Signals whose last sample below the watermark can still matter.
+    """Signals whose last sample below the fold can still matter to rules.
 
     A sample of a signal that stands alone in its rules matters only while one of them is busy:
     an idle rule does not care whether it is false or unknown.
@@ -97,13 +105,15 @@ def wanted_holds(plan: Plan, states: dict[Key, RuleState]) -> frozenset[int]:
     return plan.joined | busy
 
 
-def forget(plan: Plan, held: Holds, watermark_ns: int, wanted: frozenset[int]) -> Holds:
-    """Held samples that are wanted and not too old to be believed by any rule."""
-    believed = plan.believed_ns
+def forget(plan: Plan, held: Holds, at_ns: int, wanted: frozenset[int]) -> Holds:
+    """Held samples that are not too old to be believed by any window, or any rule that wants
+    them."""
+    believed, windowed = plan.believed_ns, plan.windowed_ns
     return {
         key: row
         for key, row in held.items()
-        if key[0] in wanted and watermark_ns - row.observed_ns <= believed.get(key[0], 0)
+        if at_ns - row.good_ns <= windowed.get(key[0], -1)
+        or (key[0] in wanted and at_ns - row.observed_ns <= believed.get(key[0], 0))
     }
 
 
@@ -120,6 +130,43 @@ def state_for(instance: Instance, state: RuleState | None) -> RuleState:
         state,
         pending=state.pending if same_levels else fresh.pending,
         counted=state.counted if same_counts else fresh.counted,
+    )
+
+
+def _holds_to_memory(holds: Holds, at_ns: int) -> dict[str, list[list[float | int | None]]]:
+    rows: dict[str, list[list[float | int | None]]] = {}
+    for (signal, source), row in holds.items():
+        rows.setdefault(universe()[signal], []).append(_held_to_memory(source, row, at_ns))
+    return rows
+
+
+def _holds_from_memory(rows: dict[str, Any], at_ns: int) -> Holds:
+    places = index_of()
+    return {
+        (places[name], row[0]): _held_from_memory(row, at_ns)
+        for name, listed in rows.items()
+        if name in places
+        for row in listed
+    }
+
+
+def _windows_to_memory(ledger: Ledger, watermark_ns: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"age_ns": watermark_ns - ledger.folded_ns}
+    if ledger.cells:
+        row["cells"] = {key: cells_to_memory(cells) for key, cells in ledger.cells.items()}
+    return row
+
+
+def _ledger_from_memory(memory: dict[str, Any]) -> Ledger:
+    row = memory.get("windows")
+    if row is None:
+        return Ledger()
+    folded_ns = memory["watermark_ns"] - row["age_ns"]
+    return Ledger(
+        folded_ns,
+        held=_holds_from_memory(memory.get("held", {}), folded_ns),
+        named={(ecu, text): time for ecu, text, time in memory.get("named", [])},
+        cells={key: cells_from_memory(cells) for key, cells in row.get("cells", {}).items()},
     )
 
 
@@ -140,14 +187,15 @@ def _held_from_memory(row: list[Any], watermark_ns: int) -> Held:
 
 
 def _step_to_memory(step: RuleStep) -> list[Any]:
-    fields = [step.state.value, int(step.severity), step.started_ns, step.at_ns, int(step.early)]
-    return [*fields, step.evidence]
+    times = [step.started_ns, step.at_ns, step.fired_ns, step.worst_ns]
+    return [step.state.value, int(step.severity), *times, int(step.early), step.evidence]
 
 
 def _step_from_memory(row: list[Any]) -> RuleStep:
-    state, severity, started_ns, at_ns, early, evidence = row
+    state, severity, started_ns, at_ns, fired_ns, worst_ns, early, evidence = row
     values = {name: float(value) for name, value in evidence.items()}
-    return RuleStep(AlertState(state), Severity(severity), started_ns, at_ns, bool(early), values)
+    times = started_ns, at_ns, fired_ns, worst_ns
+    return RuleStep(AlertState(state), Severity(severity), *times, bool(early), values)
 
 
 def _run(time: int) -> int | None:

@@ -9,18 +9,28 @@ given the smallest and largest value of each signal; this decides per upload whe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.codes import CodeReport, CodeScope, Dtc
+
+if TYPE_CHECKING:
+    from rules.fact_nodes import Recurred, Since
+    from rules.facts import VehicleFacts
+    from rules.windows import Window
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 #: (is true, is false) per point; both False = unknown.
 Truth = tuple[Bools, Bools]
 Span = tuple[float, float]
+#: Lists of codes that say what is wrong now; absence from `pending` or `previous` says nothing.
+ACTIVE_SCOPES = frozenset((CodeScope.ACTIVE.value, CodeScope.CONFIRMED.value))
+NO_FAULT = "0/0"
 UNKNOWN_SPAN: Span = (math.nan, math.nan)
 ANYTHING: Span = (-math.inf, math.inf)
 
@@ -30,19 +40,28 @@ class Columns(Protocol):
 
     def number(self, signal: int) -> Floats: ...
     def code(self, code: Code) -> Truth: ...
+    def ecus(self, code: Code) -> Floats: ...
     def absent(self, signal: int, silence_ns: int) -> Truth: ...
     def enough(self, count: Count) -> Truth: ...
+    def window(self, window: Window) -> Floats: ...
+    def since(self, node: Since) -> Floats: ...
+    def recurred(self, node: Recurred) -> Truth: ...
 
 
 class Box(Protocol):
     """Bounds over everything an evaluation could see."""
 
-    lo: list[float]
-    hi: list[float]
+    @property
+    def lo(self) -> Sequence[float]: ...
+    @property
+    def hi(self) -> Sequence[float]: ...
+    @property
+    def facts(self) -> VehicleFacts: ...
 
     def may_name(self, code: Code) -> bool: ...
     def may_be_silent(self, signal: int, silence_ns: int) -> bool: ...
     def counted(self, count: Count) -> int: ...
+    def window(self, window: Window) -> Span: ...
 
 
 class Number(Protocol):
@@ -271,20 +290,38 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """`spn(110, fmi=0)`, `dtc("P0217")`, `any_dtc()`: a trouble code some ECU names right now.
+    """A trouble code or a lamp as some ECU reports it right now, see rules.code_calls.
 
-    True while the newest report of any one ECU names it. An ECU that never named it says nothing;
-    one that named it and then fell silent makes it unknown, never false.
+    True while the newest report of any one ECU says so. An ECU that never did says nothing;
+    one that did and then fell silent makes it unknown, never false.
     """
 
     text: str
-    codes: frozenset[str]  # exact codes; empty = see spn
-    spn: str = ""  # "110/": any failure mode of this SPN
+    codes: frozenset[str]  # exact codes; empty = see the next two
+    spn: str = ""  # "110/" or "P": how a code begins
+    ends: tuple[str, ...] = ()  # "/0": how it ends
+    scopes: frozenset[str] = ACTIVE_SCOPES
+    least: int = 0  # occurrences
+    lamp: str = ""
+    lit: frozenset[str] = frozenset()
 
-    def names(self, code: str) -> bool:
+    def says(self, report: CodeReport) -> bool:
+        """Whether a report makes it true."""
+        if report.scope not in self.scopes:
+            return False
+        if self.lamp:
+            return report.lamps is not None and getattr(report.lamps, self.lamp) in self.lit
+        return any(map(self.names, report.codes))
+
+    def names(self, found: Dtc) -> bool:
+        """Whether it is about this code."""
+        if found.code == NO_FAULT or (found.occurrence_count or 0) < self.least:
+            return False
         if self.codes:
-            return code in self.codes
-        return code.startswith(self.spn)
+            mode = found.failure_type
+            full = "" if mode is None else f"{found.code}-{mode:02X}"
+            return found.code in self.codes or full in self.codes
+        return found.code.startswith(self.spn) and (not self.ends or found.code.endswith(self.ends))
 
     def truth(self, columns: Columns) -> Truth:
         return columns.code(self)
@@ -294,6 +331,22 @@ class Code:
 
     def children(self) -> tuple[Node, ...]:
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ecus:
+    """How many ECUs report a code right now; unknown when one that did fell silent."""
+
+    code: Code
+
+    def values(self, columns: Columns) -> Floats:
+        return columns.ecus(self.code)
+
+    def span(self, box: Box) -> Span:
+        return (0.0, math.inf) if box.may_name(self.code) else (0.0, 0.0)
+
+    def children(self) -> tuple[Node, ...]:
+        return (self.code,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ Source: our own format, specified here. One file = a list of rules:
       stale_after: 5m                 # nothing known for this long: shown as stale, not cleared
       max_gap: 30s                    # a sample is believed this long
       params: {warn: 110}
+      inhibit_by: [{rule: network.*, equal: [vin]}]    # hushes while such an alert stands
       overrides: [{battery_chemistry: LFP, params: {warn: 65}}]
       text: {zh: {title, driver, technician, action}, en: {...}}
       source: where each threshold comes from, or "our own"
@@ -21,12 +22,14 @@ Source: our own format, specified here. One file = a list of rules:
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from model.severity import Severity
-from model.vehicle import Record
+from model.suppression import Inhibitor
+from model.vehicle import Record, Vehicle
 from rules.expression import ExpressionError, parse_duration
 
 
@@ -41,6 +44,28 @@ def _duration_ns(value: object) -> int:
 
 DurationNs = Annotated[int, BeforeValidator(_duration_ns)]
 Powertrain = Literal["combustion", "hybrid", "electric"]
+Latch = Literal["none", "ack", "work_order"]
+
+
+class OutOf(Record):
+    """`3 in 10m`, `4 of 5`: at least so many of what follows."""
+
+    least: int
+    of: str
+
+
+def _out_of(value: object, word: str) -> object:
+    found = re.fullmatch(rf"(\d+) {word} (\S+)", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError(f"write {'3 in 10m' if word == 'in' else '2 of 3'}")
+    least, of = int(found[1]), found[2]
+    if least < 1 or (word == "of" and (not of.isdigit() or least > int(of))):
+        raise ValueError(f"{value}: from 1 up to all of them")
+    return OutOf(least=least, of=of)
+
+
+InTime = Annotated[OutOf, BeforeValidator(lambda value: _out_of(value, "in"))]
+OfAll = Annotated[OutOf, BeforeValidator(lambda value: _out_of(value, "of"))]
 
 
 class Level(Record):
@@ -49,6 +74,9 @@ class Level(Record):
     severity: Severity
     condition: str
     hold_ns: DurationNs = Field(default=0, alias="for")
+    for_count: InTime | None = None
+    for_samples: OfAll | None = None
+    for_cycles: OfAll | None = None
     emit: Literal["on_arrival", "on_watermark"] | None = None
 
     @property
@@ -72,6 +100,9 @@ class AppliesTo(Record):
     model: tuple[str, ...] = ()
     battery_chemistry: tuple[str, ...] = ()
     profile: tuple[str, ...] = ()
+    region: tuple[str, ...] = ()
+    use: tuple[str, ...] = ()
+    model_years: tuple[int, int] | None = None  # from, to
 
 
 class Override(Record):
@@ -81,8 +112,39 @@ class Override(Record):
     brand: str | None = None
     model: str | None = None
     model_year: int | None = None
+    model_years: tuple[int, int] | None = None  # from, to
     battery_chemistry: str | None = None
+    region: str | None = None
+    use: str | None = None
+    profile: str | None = None
     params: dict[str, float]
+
+    def matches(self, vehicle: Vehicle) -> bool:
+        """Whether the row is for this vehicle."""
+        wanted = self.matchers()
+        years = wanted.pop("model_years", None)
+        if years is not None and not years[0] <= vehicle.model_year <= years[1]:
+            return False
+        return all(getattr(vehicle, name) == value for name, value in wanted.items())
+
+    def apart(self, other: Override) -> bool:
+        """Whether no vehicle can match both."""
+        ours, theirs = self.matchers(), other.matchers()
+        mine, its = self.years(), other.years()
+        return (
+            mine[1] < its[0]
+            or its[1] < mine[0]
+            or any(
+                ours[k] != theirs[k]
+                for k in ours.keys() & theirs.keys() - {"model_year", "model_years"}
+            )
+        )
+
+    def years(self) -> tuple[int, int]:
+        """First and last model year it is for."""
+        if self.model_year is not None:
+            return self.model_year, self.model_year
+        return self.model_years or (0, 9999)
 
     def matchers(self) -> dict[str, Any]:  # values are compared with a Vehicle's, whatever they are
         """The fields a vehicle must have."""
@@ -119,6 +181,8 @@ class Rule(Record):
     clear: Clear | None = None
     stale_after: DurationNs = 5 * 60 * 10**9
     max_gap: DurationNs = 30 * 10**9
+    latch: Latch = "none"
+    inhibit_by: tuple[Inhibitor, ...] = ()
     params: dict[str, float] = Field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
     text: Texts
@@ -142,9 +206,7 @@ def override_faults(rule: Rule) -> list[str]:
             faults.append("override without a field to match")
     for i, a in enumerate(rule.overrides):
         for b in rule.overrides[i + 1 :]:
-            ours, theirs = a.matchers(), b.matchers()
             shared = a.params.keys() & b.params.keys()
-            apart = any(ours[k] != theirs[k] for k in ours.keys() & theirs.keys())
-            if shared and len(ours) == len(theirs) and not apart:
+            if shared and len(a.matchers()) == len(b.matchers()) and not a.apart(b):
                 faults.append(f"two overrides tie for {', '.join(sorted(shared))}")
     return faults

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.catalogue import split_element
 from model.severity import Severity
 from model.signals import SignalTable
 from model.vehicle import Vehicle
-from rules.expression import Scope, index_of, parse_condition, universe, used_signals
-from rules.nodes import Absent, And, Code, Condition, Count, Not, Or, walk_nodes
-from rules.pack import Rule
+from rules.arrays import STRETCH_NS
+from rules.expression import (
+    ExpressionError,
+    Scope,
+    derived_of,
+    index_of,
+    parse_condition,
+    universe,
+    used_signals,
+)
+from rules.nodes import ACTIVE_SCOPES, Absent, And, Code, Condition, Count, Not, Or, walk_nodes
+from rules.pack import Latch, Level, Rule
+from rules.screen import Screen, screen_of
+from rules.windows import Window
 
 #: What a condition may ask about the vehicle itself: value and unit.
 FACTS: dict[str, Callable[[Vehicle], tuple[float, str]]] = {
@@ -52,15 +64,30 @@ class Instance:
     codes: tuple[Code, ...]
     absents: tuple[Absent, ...]
     counts: tuple[Count, ...]
+    windows: tuple[Window, ...]
     #: The signal whose sources are told apart, or None: instances then appear as sources do.
     by_source: int | None
+    #: Who must say that it is over: nobody, someone who has seen it, or a closed work order.
+    latch: Latch
 
     @property
     def reach_ns(self) -> int:
         """How far back a sample can still matter to an idle rule (counts aside)."""
         silence = max((a.silence_ns for a in self.absents), default=0)
         holds = [self.clear_hold_ns, *(level.hold_ns for level in self.levels)]
+        holds += [w.length for w in self.windows if w.is_short]
         return max(*holds, silence) + 2 * self.max_gap_ns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Of each signal of a table: its place in the universe, -1 where no rule asks; the number of
+    an array's element, else 0. `widths`: elements of each array, by its place."""
+
+    table: SignalTable
+    place: NDArray[np.int16]
+    element: NDArray[np.int16]
+    widths: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,18 +103,39 @@ class Plan:
     #: The longest time any rule believes a sample of a signal.
     believed_ns: dict[int, int]
     wanted: NDArray[np.bool_]
-    _tables: dict[int, tuple[SignalTable, NDArray[np.int16]]] = field(default_factory=dict)
+    #: Every window of every rule, and the signals they are computed from.
+    windows: tuple[Window, ...]
+    windowed_ns: dict[int, int]
+    #: Lists of codes somebody asks for.
+    scopes: frozenset[str]
+    screen: Screen
+    #: How far below what is still needed samples of arrays are kept; 0 = no arrays.
+    array_ns: int = 0
+    _tables: dict[int, Columns] = field(default_factory=dict)
 
-    def columns_of(self, table: SignalTable) -> NDArray[np.int16]:
-        """Index in the universe of each signal of a decoder's table, -1 where no rule asks."""
+    def columns_of(self, table: SignalTable) -> Columns:
+        """Where the signals of a decoder's table are asked for."""
         kept = self._tables.get(id(table))
         if kept is None:
             if len(self._tables) >= _TABLES_KEPT:
                 self._tables.clear()
-            places = [index_of().get(name, -1) for name in table.names]
-            known = np.array([i if i > 0 and self.wanted[i] else -1 for i in places], np.int16)
-            kept = self._tables[id(table)] = (table, known)
-        return kept[1]
+            kept = self._tables[id(table)] = columns_of(table, self.wanted)
+        return kept
+
+
+def columns_of(table: SignalTable, wanted: NDArray[np.bool_]) -> Columns:
+    """Places of a table's signals among those that are wanted."""
+    place = np.full(len(table.names), -1, np.int16)
+    element = np.zeros(len(table.names), np.int16)
+    widths: dict[int, int] = {}
+    for i, name in enumerate(table.names):
+        array, number = split_element(name) or (name, 0)
+        found = index_of().get(array, -1)
+        if found > 0 and wanted[found]:
+            place[i], element[i] = found, number
+            if number:
+                widths[found] = max(widths.get(found, 0), number)
+    return Columns(table, place, element, widths)
 
 
 def plan_for(rules: tuple[Rule, ...], codes: tuple[Code, ...], vehicle: Vehicle) -> Plan:
@@ -104,13 +152,44 @@ def plan_for(rules: tuple[Rule, ...], codes: tuple[Code, ...], vehicle: Vehicle)
         for signal in inputs:
             wanted[signal] = True
             believed[signal] = max(believed.get(signal, 0), instance.reach_ns)
-    left_out = tuple(rule.id for rule in rules if rule not in applying)
-    return Plan(tuple(instances), codes, left_out, frozenset(joined), believed, wanted)
+    windows = {w.key: w for instance in instances for w in instance.windows}
+    windowed = _windowed(windows.values())
+    wanted[list(windowed)] = True
+    arrays = {place: array for place, (_, array) in derived_of().items() if wanted[place]}
+    wanted[list(arrays.values())] = True
+    asking = [i.max_gap_ns for i in instances if arrays.keys() & set(i.signals)]
+    return Plan(
+        instances=tuple(instances),
+        codes=codes,
+        not_applicable=tuple(rule.id for rule in rules if rule not in applying),
+        joined=frozenset(joined),
+        believed_ns=believed,
+        wanted=wanted,
+        windows=tuple(windows.values()),
+        windowed_ns=windowed,
+        scopes=ACTIVE_SCOPES.union(*(code.scopes for code in codes)),
+        array_ns=max(asking, default=0) + STRETCH_NS if asking else 0,
+        screen=screen_of(instances, len(universe())),
+    )
+
+
+def _windowed(windows: Iterable[Window]) -> dict[int, int]:
+    """Signals of windows and of the trips they are about, and how long they are believed."""
+    found: dict[int, int] = {}
+    for window in windows:
+        asked = [window.inputs, *([window.segment.inputs] if window.segment else [])]
+        for inputs in asked:
+            for signal in inputs.signals:
+                found[signal] = max(found.get(signal, 0), inputs.max_gap_ns)
+    return found
 
 
 def applies(rule: Rule, vehicle: Vehicle) -> bool:
     """Whether a rule is for this vehicle."""
     wanted = rule.applies_to
+    years = wanted.model_years
+    if years is not None and not years[0] <= vehicle.model_year <= years[1]:
+        return False
     return all(
         not allowed or value in allowed
         for allowed, value in (
@@ -119,6 +198,8 @@ def applies(rule: Rule, vehicle: Vehicle) -> bool:
             (wanted.model, vehicle.model),
             (wanted.battery_chemistry, vehicle.battery_chemistry),
             (wanted.profile, vehicle.profile),
+            (wanted.region, vehicle.region),
+            (wanted.use, vehicle.use),
         )
     )
 
@@ -127,7 +208,7 @@ def thresholds_for(rule: Rule, vehicle: Vehicle) -> dict[str, float]:
     """Parameters for this vehicle: the override with the most matching fields wins."""
     chosen = dict(rule.params)
     for row in sorted(rule.overrides, key=lambda row: len(row.matchers())):
-        if all(getattr(vehicle, name) == value for name, value in row.matchers().items()):
+        if row.matches(vehicle):
             chosen |= row.params
     return chosen
 
@@ -146,7 +227,8 @@ def _compile(
     rule: Rule, vehicle: Vehicle, name: str, letters: dict[str, str], by_source: int | None
 ) -> Instance:
     thresholds = thresholds_for(rule, vehicle)
-    scope = Scope(thresholds, {fact: read(vehicle) for fact, read in FACTS.items()})
+    facts = {fact: read(vehicle) for fact, read in FACTS.items()}
+    scope = Scope(thresholds, facts, rule.max_gap, by_source, rule.id)
 
     def tree(text: str) -> Condition:
         for kind, letter in letters.items():
@@ -157,15 +239,15 @@ def _compile(
         return condition if gate is None else And((gate, condition))
 
     gate = tree(rule.when) if rule.when else None
-    conditions = [tree(level.condition) for level in rule.levels]
+    conditions = [tree(debounced(level)) for level in rule.levels]
     levels = tuple(
         CompiledLevel(level.severity, gated(condition), level.hold_ns, level.early)
         for level, condition in zip(rule.levels, conditions, strict=True)
     )
     over = tree(rule.clear.condition) if rule.clear else Not(Or(tuple(conditions)))
     clear = gated(over)
-    nodes = [n for node in (*(level.node for level in levels), clear) for n in walk_nodes(node)]
     roots = (*(level.node for level in levels), clear)
+    nodes = [n for root in roots for n in walk_nodes(root)]
     return Instance(
         rule_id=rule.id,
         version=rule.version,
@@ -180,5 +262,35 @@ def _compile(
         codes=tuple({n.text: n for n in nodes if isinstance(n, Code)}.values()),
         absents=tuple({n: None for n in nodes if isinstance(n, Absent)}),
         counts=tuple({n.text: n for n in nodes if isinstance(n, Count)}.values()),
+        windows=tuple({n.key: n for n in nodes if isinstance(n, Window)}.values()),
         by_source=by_source,
+        latch=rule.latch,
     )
+
+
+def condition_faults(rule: Rule, vehicle: Vehicle) -> list[str]:
+    """What is wrong with each condition of a rule by itself."""
+    thresholds = thresholds_for(rule, vehicle)
+    scope = Scope(thresholds, {fact: read(vehicle) for fact, read in FACTS.items()}, rule.max_gap)
+    faults: dict[str, None] = {}
+    for written in [*rule.conditions(), *map(debounced, rule.levels)]:
+        text = written
+        for kind, names in rule.for_each.items():
+            text = text.replace(f"{{{kind}}}", names[0])
+        try:
+            parse_condition(text, scope)
+        except ExpressionError as error:
+            faults[str(error)] = None
+    return list(faults)
+
+
+def debounced(level: Level) -> str:
+    """A level's condition with what `for_count`, `for_samples` and `for_cycles` add to it."""
+    c, parts = f"({level.condition})", [f"({level.condition})"]
+    if level.for_count:
+        parts.append(f"onsets({c}, {level.for_count.of}) >= {level.for_count.least}")
+    if level.for_samples:
+        parts.append(f"samples({c}, {level.for_samples.of}) >= {level.for_samples.least}")
+    if level.for_cycles:
+        parts.append(f"cycles({c}, {level.for_cycles.of}) >= {level.for_cycles.least}")
+    return " and ".join(parts)

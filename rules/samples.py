@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
@@ -19,14 +19,11 @@ from numpy.typing import NDArray
 from model.codes import CodeReport
 from model.signals import SignalBatch
 from rules.expression import ANY, universe
-from rules.nodes import Code, Floats
+from rules.nodes import NO_FAULT, Code, Floats
 from rules.plan import Plan
 
 Times = NDArray[np.int64]
 BEAT_NS = 10 * 10**9
-#: Lists of codes that say what is wrong now; absence from `pending` or `previous` says nothing.
-ACTIVE_SCOPES = frozenset({"active", "confirmed"})
-NO_FAULT = "0/0"
 NEVER = -(2**62)
 #: Sources are -1 .. 255; (signal, source + 1) is packed in one number.
 _SOURCES = 65536
@@ -57,6 +54,20 @@ class Chunk:
     named: frozenset[str]
     oldest_ns: int
     newest_ns: int
+    #: How many elements each array has, by its place.
+    widths: dict[int, int]
+    #: First and last sample of any signal (0, 0 without any), and the longest silence between.
+    beats: tuple[int, int, int]
+    _runs: dict[int, list[tuple[int, slice]]] = field(default_factory=dict, repr=False)
+
+    def runs(self, signal: int) -> list[tuple[int, slice]]:
+        """Sources of a signal, with their samples."""
+        if not self._runs:
+            starts = self.start.tolist()
+            for i, (index, source) in enumerate(zip(self.signal, self.source, strict=True)):
+                run = source, slice(starts[i], starts[i + 1])
+                self._runs.setdefault(index, []).append(run)
+        return self._runs.get(signal, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +95,11 @@ def cut_upload(
     limit_ns: int,
 ) -> Cut:
     """Samples of `floor_ns <= time <= limit_ns` as a chunk; earlier ones are late."""
-    namings = [n for r in reports if (n := _name(plan.codes, r)) is not None]
+    namings = [n for r in reports if (n := _name(plan.codes, plan.scopes, r)) is not None]
     late = [n.observed_ns for n in namings if n.observed_ns < floor_ns]
     namings = [n for n in namings if floor_ns <= n.observed_ns <= limit_ns]
-    times, index = signals.observed_ns, plan.columns_of(signals.table)[signals.run_signal]
+    known = plan.columns_of(signals.table)
+    times, index = signals.observed_ns, known.place[signals.run_signal]
     lengths = np.diff(signals.run_start)
     keep = np.repeat(index >= 0, lengths)
     if len(times) and (times.min() < floor_ns or times.max() > limit_ns):
@@ -97,74 +109,114 @@ def cut_upload(
             late.append(int(times[too_old].min()))
         keep &= inside
         beats = _beats(times[inside])
+        lengths = np.diff(np.append(0, np.cumsum(keep))[signals.run_start])
     else:
         beats = _beats(times)
+        lengths = np.where(index >= 0, lengths, 0)
     late_from_ns = min(late, default=None)
     if not len(beats) and not namings:
         return Cut(None, late_from_ns)
-    values = signals.value[keep]
-    bad = signals.quality[keep] != 0
-    if bad.any():
-        values = np.where(bad, np.nan, values)
-    group = index.astype(np.int64) * _SOURCES + (signals.run_source.astype(np.int64) + 1)
-    groups = np.repeat(group, lengths)[keep]
-    chunk = _build(groups, times[keep], values, beats, tuple(sorted(namings)))
+    rows = np.flatnonzero(keep)
+    values = signals.value[rows]
+    if signals.quality.any():
+        values = np.where(signals.quality[rows] != 0, np.nan, values)
+    source = signals.run_source.astype(np.int64)
+    if known.widths:
+        element = known.element[signals.run_signal]
+        source = np.where(element > 0, element, source)
+    group = index.astype(np.int64) * _SOURCES + source + 1
+    runs = _Runs(group[lengths > 0], lengths[lengths > 0], times[rows], values)
+    chunk = _build(runs, beats, tuple(sorted(namings)), known.widths)
     return Cut(chunk, late_from_ns)
 
 
-def _name(codes: tuple[Code, ...], report: CodeReport) -> Naming | None:
-    """What a report says to the rules; None where its list does not count."""
-    if report.scope not in ACTIVE_SCOPES:
+def _name(codes: tuple[Code, ...], scopes: frozenset[str], report: CodeReport) -> Naming | None:
+    """What a report says to the rules; None where nobody asks for its list."""
+    if report.scope not in scopes:
         return None
     # What follows runs once a second for each ECU that has nothing to say.
     ecu = f"{report.protocol}.{report.bus}.{report.ecu}.{report.scope}"
-    present = {code.code for code in report.codes if code.code != NO_FAULT}
-    named = tuple(c.text for c in codes if any(map(c.names, present))) if present else ()
+    if any(code.code != NO_FAULT for code in report.codes):
+        named = tuple(c.text for c in codes if c.says(report))
+    elif report.lamps is not None:
+        named = tuple(c.text for c in codes if c.lamp and c.says(report))
+    else:
+        named = ()
     return Naming(report.observed_ns, ecu, named)
 
 
-def _build(
-    groups: NDArray[np.int64],
-    times: Times,
-    values: Floats,
-    beats: Times,
-    namings: tuple[Naming, ...],
-) -> Chunk:
-    groups = np.concatenate([np.full(len(beats), ANY, np.int64), groups])
-    times = np.concatenate([beats, times])
-    values = np.concatenate([np.ones(len(beats)), values])
-    new_run = np.diff(groups) != 0
-    if (~new_run & (np.diff(times) <= 0)).any():
-        order = np.lexsort((values, times, groups))
-        groups, times, values = groups[order], times[order], values[order]
-        new_run = np.diff(groups) != 0
-    start = np.concatenate([[0], np.flatnonzero(new_run) + 1, [len(groups)]])
-    if not len(groups):
-        start = np.zeros(1, np.intp)
-    first = groups[start[:-1]]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """Samples by (signal, source): the group and length of each run, then all samples."""
+
+    group: NDArray[np.int64]
+    length: NDArray[np.int64]
+    times: Times
+    values: Floats
+
+    def led_by(self, beats: Times) -> _Runs:
+        """The same after the run of beats."""
+        return _Runs(
+            np.concatenate([[ANY], self.group]),
+            np.concatenate([[len(beats)], self.length]),
+            np.concatenate([beats, self.times]),
+            np.concatenate([np.ones(len(beats)), self.values]),
+        )
+
+    def ordered(self) -> _Runs:
+        """One run a group, in order of time and value."""
+        bad = self.times[1:] <= self.times[:-1]
+        bad[np.cumsum(self.length)[:-1] - 1] = False
+        again = (self.group[1:] == self.group[:-1]).any()
+        if not again and not bad.any():
+            return self
+        groups = np.repeat(self.group, self.length)
+        order = np.lexsort((self.values, self.times, groups))
+        groups = groups[order]
+        edge = np.concatenate([[0], np.flatnonzero(np.diff(groups)) + 1])
+        length = np.diff(edge, append=len(groups))
+        return _Runs(groups[edge], length, self.times[order], self.values[order])
+
+
+def _build(runs: _Runs, beats: Times, namings: tuple[Naming, ...], widths: dict[int, int]) -> Chunk:
+    if len(beats):
+        runs = runs.led_by(beats).ordered()
+    start = np.concatenate([[0], np.cumsum(runs.length)])
+    signal = runs.group // _SOURCES
     lo, hi = np.full((2, len(universe())), np.nan)
-    if len(first):
-        np.fmin.at(lo, first // _SOURCES, np.fmin.reduceat(values, start[:-1]))
-        np.fmax.at(hi, first // _SOURCES, np.fmax.reduceat(values, start[:-1]))
+    if len(signal):
+        np.fmin.at(lo, signal, np.fmin.reduceat(runs.values, start[:-1]))
+        np.fmax.at(hi, signal, np.fmax.reduceat(runs.values, start[:-1]))
     moments = [n.observed_ns for n in namings] + beats[[0, -1][: len(beats)]].tolist()
     return Chunk(
-        signal=(first // _SOURCES).tolist(),
-        source=(first % _SOURCES - 1).tolist(),
+        signal=signal.tolist(),
+        source=(runs.group % _SOURCES - 1).tolist(),
         start=start,
-        times=times,
-        values=values,
+        times=runs.times,
+        values=runs.values,
         lo=lo,
         hi=hi,
         namings=namings,
         named=frozenset(text for n in namings for text in n.named),
         oldest_ns=min(moments),
         newest_ns=max(moments),
+        beats=_silence(beats),
+        widths=widths,
     )
+
+
+def _silence(beats: Times) -> tuple[int, int, int]:
+    if not len(beats):
+        return 0, 0, 0
+    longest = int(np.diff(beats).max()) if len(beats) > 1 else 0
+    return int(beats[0]), int(beats[-1]), longest
 
 
 def merge(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
     """Many chunks as one, repeated samples once."""
-    keys = [np.array(c.signal) * _SOURCES + np.array(c.source) + 1 for c in chunks]
+    keys = [
+        np.array(c.signal, np.int64) * _SOURCES + np.array(c.source, np.int64) + 1 for c in chunks
+    ]
     groups = np.concatenate(
         [np.repeat(k, np.diff(c.start)) for k, c in zip(keys, chunks, strict=True)]
     )
@@ -174,11 +226,15 @@ def merge(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
     groups, times, values = groups[order], times[order], values[order]
     same = (np.diff(groups) == 0) & (np.diff(times) == 0)
     same &= (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-    keep = np.append(True, ~same)
+    keep = np.append(True, ~same)[: len(groups)]
     groups, times, values = groups[keep], times[keep], values[keep]
-    beat = groups == ANY
+    beats = times[groups == ANY]
+    groups, times, values = groups[len(beats) :], times[len(beats) :], values[len(beats) :]
+    edge = np.flatnonzero(np.diff(groups, prepend=ANY))
+    runs = _Runs(groups[edge], np.diff(edge, append=len(groups)), times, values)
+    widths = {place: width for c in chunks for place, width in c.widths.items()}
     namings = tuple(sorted({n for c in chunks for n in c.namings}))
-    return (_build(groups[~beat], times[~beat], values[~beat], times[beat], namings),)
+    return (_build(runs, beats, namings, widths),)
 
 
 def _beats(times: Times) -> Times:
@@ -188,10 +244,23 @@ def _beats(times: Times) -> Times:
     first, last = int(times.min()), int(times.max())
     if first // BEAT_NS == last // BEAT_NS:
         return np.array([first, last] if last > first else [first], np.int64)
+    if last // BEAT_NS == first // BEAT_NS + 1:
+        later = times >= last // BEAT_NS * BEAT_NS
+        ends = times[~later], times[later]
+        return distinct(np.array([end for part in ends for end in (part.min(), part.max())]))
     ordered = np.sort(times)
     stretch = ordered // BEAT_NS
     edge = np.flatnonzero(np.diff(stretch))
-    return np.unique(ordered[np.concatenate([[0], edge, edge + 1, [len(ordered) - 1]])])
+    return distinct(ordered[np.concatenate([[0], edge, edge + 1, [len(ordered) - 1]])])
+
+
+def distinct(times: Times) -> Times:
+    """Every moment once, in order. (np.unique hashes, which is slower on what is almost sorted.)"""
+    ordered = np.sort(times, kind="stable")
+    keep = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=keep[1:])
+    once: Times = ordered[keep]
+    return once
 
 
 Holds = dict[tuple[int, int], Held]
@@ -199,34 +268,26 @@ Holds = dict[tuple[int, int], Held]
 Named = dict[tuple[str, str], int]
 
 
-def hold(held: Holds, chunks: Sequence[Chunk], watermark_ns: int, wanted: Collection[int]) -> Holds:
-    """What is held at the watermark: the newest samples before it, of the wanted signals."""
+def hold(held: Holds, chunks: Sequence[Chunk], before_ns: int, wanted: Collection[int]) -> Holds:
+    """What is held at a moment: the newest samples before it, of the wanted signals."""
     after = dict(held)
     for chunk in chunks:
-        if not chunk.signal:
-            continue
-        before = chunk.times < watermark_ns
-        counts = np.add.reduceat(before, chunk.start[:-1], dtype=np.intp)
-        last = chunk.start[:-1] + np.maximum(counts, 1) - 1
-        rows = zip(
-            chunk.signal,
-            chunk.source,
-            counts.tolist(),
-            last.tolist(),
-            chunk.times[last].tolist(),
-            chunk.values[last].tolist(),
-            strict=True,
-        )
-        for signal, source, count, row, time, value in rows:
+        ends = chunk.start[1:]
+        if chunk.newest_ns >= before_ns:
+            below = np.add.reduceat(chunk.times < before_ns, chunk.start[:-1], dtype=np.intp)
+            ends = chunk.start[:-1] + below
+        counts = (ends - chunk.start[:-1]).tolist()
+        times, values = chunk.times[ends - 1].tolist(), chunk.values[ends - 1].tolist()
+        found = zip(chunk.signal, chunk.source, counts, times, values, strict=True)
+        for i, (signal, source, count, time, value) in enumerate(found):
             if not count or signal not in wanted:
                 continue
-            good = _last_good(chunk, row, count) if math.isnan(value) else time
-            found = Held(time, value, good)
+            known = value == value  # noqa: PLR0124
+            good = time if known else _last_good(chunk, int(ends[i]) - 1, count)
             old = after.get((signal, source))
-            if old is None or old.observed_ns < time == good:
-                after[signal, source] = found
-            else:
-                after[signal, source] = _newer(old, found)
+            fresh = Held(time, value, good)
+            newer = old is None or old.observed_ns < time == good
+            after[signal, source] = fresh if old is None or newer else _newer(old, fresh)
     return after
 
 

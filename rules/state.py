@@ -9,7 +9,8 @@ Per instance, at each point p in event time:
     firing           known = a level is true, or clear is true or false;
                      nothing known for `stale_after` -> STALE at that moment, known again -> FIRING;
                      a higher level's run old enough -> FIRING, same alert;
-                     else clear true at p, its run at least its hold old -> CLEARED, runs forgotten
+                     else clear true at p, its run at least its hold old, and released by people
+                     where the rule latches -> CLEARED, runs forgotten
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from model.alerts import AlertState
 from model.severity import Severity
+from rules.facts import VehicleFacts
 from rules.nodes import Bools, Condition, Truth
 from rules.plan import Instance
 from rules.samples import Times
@@ -32,12 +34,14 @@ NO_RUN = 2**62
 
 @dataclass(frozen=True, slots=True)
 class RuleStep:
-    """One step of one alert. `at_ns` is the point at which it became true."""
+    """One step of one alert and the whole alert with it, as `AlertTransition` says."""
 
     state: AlertState
     severity: Severity
     started_ns: int
     at_ns: int
+    fired_ns: int
+    worst_ns: int
     early: bool
     evidence: dict[str, float] = field(default_factory=dict)
 
@@ -106,6 +110,8 @@ class Course:
     levels: tuple[Track, ...]
     clear: Track
     known: Bools
+    #: Moments at which people released a latched alert; None = not latched.
+    released: Times | None
 
     def walk(
         self, state: RuleState, rows: slice, until_ns: int
@@ -139,6 +145,8 @@ class Course:
             severity,
             started_ns=min(int(b[at]) for b in begun),
             at_ns=int(points[rows.start + at]),
+            fired_ns=int(points[rows.start + at]),
+            worst_ns=int(points[rows.start + at]),
             early=any(level.early for level in winners if level.severity == severity),
             evidence=self.timeline.evidence(rows.start + at),
         )
@@ -178,24 +186,36 @@ class Course:
             if not len(known):
                 return at_row(n), rows.stop
             row = int(known[0])
-            step = self._step(opened, AlertState.FIRING, rows.start + row)
+            step = self._later(opened, AlertState.FIRING, int(points[rows.start + row]))
             steps.append(step)
             return replace(at_row(row), open=step, known_ns=step.at_ns), rows.start + row
         escalation, severity, early = self._escalation(opened, rows, begun)
-        cleared = np.flatnonzero(self.clear.ripe(points, rows, clearing))
+        over = self.clear.ripe(points, rows, clearing)
+        if self.released is not None:
+            freed = np.append(self.released[self.released >= opened.started_ns], NO_RUN)
+            over &= points[rows] >= freed[0]
+        cleared = np.flatnonzero(over)
         clear = int(cleared[0]) if len(cleared) else n
         stale_ns, stale = self._silence(state, rows, known, until_ns)
         if stale <= min(escalation, clear) and stale_ns <= until_ns:
-            step = replace(opened, state=AlertState.STALE, at_ns=stale_ns, early=False, evidence={})
+            step = self._later(opened, AlertState.STALE, stale_ns)
             steps.append(step)
             return replace(at_row(stale), open=step), rows.start + stale
         if escalation <= clear and escalation < n:
-            step = self._step(opened, AlertState.FIRING, rows.start + escalation)
-            step = replace(step, severity=severity, early=early)
+            at_ns = int(points[rows.start + escalation])
+            step = replace(
+                opened,
+                severity=severity,
+                at_ns=at_ns,
+                worst_ns=at_ns,
+                early=early,
+                evidence=self.timeline.evidence(rows.start + escalation),
+            )
             steps.append(step)
             return replace(at_row(escalation + 1), open=step), rows.start + escalation + 1
         if clear < n:
-            steps.append(self._step(opened, AlertState.CLEARED, rows.start + clear))
+            at_ns = int(points[rows.start + clear])
+            steps.append(self._later(opened, AlertState.CLEARED, at_ns))
             after = fresh_state(self.instance)
             return replace(after, counted=state.counted), rows.start + clear + 1
         return at_row(n), rows.stop
@@ -231,13 +251,25 @@ class Course:
         stale_ns = int(moments[gap]) + limit
         return stale_ns, int(np.searchsorted(points, stale_ns, "right"))
 
-    def _step(self, opened: RuleStep, state: AlertState, row: int) -> RuleStep:
-        at_ns = int(self.timeline.points[row])
-        evidence = self.timeline.evidence(row)
-        return replace(opened, state=state, at_ns=at_ns, early=False, evidence=evidence)
+    def _later(self, opened: RuleStep, state: AlertState, at_ns: int) -> RuleStep:
+        return replace(opened, state=state, at_ns=at_ns, early=False)
 
 
-def chart(instance: Instance, timeline: Timeline) -> Course:
+def releases(instance: Instance, name: str, facts: VehicleFacts) -> Times | None:
+    """When people released what a rule latched; None for a rule that does not latch."""
+    if instance.latch == "none":
+        return None
+    kinds = ("ack", "work_order") if instance.latch == "ack" else ("work_order",)
+    moments = [
+        row.at_ns
+        for row in facts.closed
+        if (row.rule_id, row.kind in kinds) == (instance.rule_id, True)
+        and row.instance in ("", name)
+    ]
+    return np.array(sorted(moments), np.int64)
+
+
+def chart(instance: Instance, timeline: Timeline, released: Times | None = None) -> Course:
     """Evaluate an instance's conditions along its timeline."""
     n = len(timeline.points)
     expired = timeline.expired() if n else np.zeros(0, np.bool_)
@@ -250,7 +282,7 @@ def chart(instance: Instance, timeline: Timeline) -> Course:
     levels = tuple(track(level.node, level.hold_ns) for level in instance.levels)
     clear = track(instance.clear, instance.clear_hold_ns)
     known = np.logical_or.reduce([*(t.true for t in levels), clear.known])
-    return Course(instance, timeline, levels, clear, known)
+    return Course(instance, timeline, levels, clear, known, released)
 
 
 def _full(truth: Truth, n: int) -> Truth:

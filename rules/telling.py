@@ -5,10 +5,9 @@ truth above the watermark is found anew it is compared with what was told:
 
     told and still true            nothing
     true, serious, not yet told    told, with every earlier step of the same rule
-    told, no longer true           RETRACTED, or the same alert said again with corrected figures
+    told, no longer true           RETRACTED, or the last true step of the same alert said again
 
-Whoever stores transitions keeps one row an alert: a step said again replaces what it said before,
-and after RETRACTED what follows for the same id is the whole truth.
+Every step tells the whole alert, so whoever stores one row an alert keeps what was said last.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from model.alerts import AlertState, AlertTransition, alert_id
-from model.severity import Severity
 from rules.plan import Instance
 from rules.state import RuleStep
 
@@ -50,6 +48,8 @@ class Voice:
             severity=step.severity,
             started_ns=step.started_ns,
             at_ns=step.at_ns,
+            fired_ns=step.fired_ns,
+            worst_ns=step.worst_ns,
             evidence=step.evidence,
             thresholds=self.instance.thresholds,
             history=history,
@@ -80,7 +80,7 @@ def reconcile(
             due = place
     due = max(due, same)
     spoken = _correct(settled, told[same:], truth[:due], same) + truth[same:due]
-    return _without_echo(spoken), tuple(truth[len(sure) : due])
+    return spoken, tuple(truth[len(sure) : due])
 
 
 def _correct(
@@ -90,26 +90,9 @@ def _correct(
     spoken: list[RuleStep] = []
     for started_ns in dict.fromkeys(step.started_ns for step in wrong):
         true = [step for step in [*settled, *truth] if step.started_ns == started_ns]
-        claims = [step for step in wrong if step.started_ns == started_ns]
-        claimed = max(step.severity for step in claims)
         if not true:
-            spoken.append(retraction(claims[-1], claimed))
-        elif claimed > max(step.severity for step in true):
-            spoken += [retraction(claims[-1], claimed), *true]
+            claim = [step for step in wrong if step.started_ns == started_ns][-1]
+            spoken.append(replace(claim, state=AlertState.RETRACTED, early=False))
         elif not any(step.started_ns == started_ns for step in truth[same:]):
             spoken.append(true[-1])
-    return spoken
-
-
-def retraction(step: RuleStep, severity: Severity) -> RuleStep:
-    """The whole alert never was, or never was that serious."""
-    return replace(step, state=AlertState.RETRACTED, severity=severity, early=False, evidence={})
-
-
-def _without_echo(steps: list[RuleStep]) -> list[RuleStep]:
-    """A corrected alert's steps are already said in full; do not say them twice."""
-    spoken: list[RuleStep] = []
-    for step in steps:
-        if step not in spoken or step.state is AlertState.RETRACTED:
-            spoken.append(step)
     return spoken

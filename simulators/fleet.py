@@ -88,7 +88,7 @@ class Fleet:
         model = self._models[index]
         start, stop = number * self.slice_ns, (number + 1) * self.slice_ns
         framing = Framing(model, self.start_ns)
-        for order, plan in enumerate(_plans(model.vehicle.profile)):
+        for order, plan in enumerate(_plans(model.vehicle.profile, model.scenario.name)):
             cycle = max(round(plan.cycle_ns / self.rate), SHORTEST_CYCLE_NS)
             framing.add(plan, order, cycle, start, stop)
         if model.vehicle.profile == "demo_truck":
@@ -151,9 +151,9 @@ def _assign(vehicles: int, scenarios: Sequence[str]) -> list[tuple[str, Scenario
 
 
 @cache
-def _plans(profile: str) -> tuple[MessagePlan, ...]:
-    """Encoding plans for what the model of this profile can say."""
+def _plans(profile: str, scenario: str) -> tuple[MessagePlan, ...]:
+    """Encoding plans for what a vehicle of this profile can say; a fault may have more to say."""
     probe = VehicleModel(
-        demo_vehicle(profile, 0, stations()[0]), SCENARIOS["healthy"], (0, 0), (30.0, 120.0), 1e4
+        demo_vehicle(profile, 0, stations()[0]), SCENARIOS[scenario], (0, 0), (30.0, 120.0), 1e4
     )
     return compile_messages(load_profile(profile), frozenset(probe.columns(0)))

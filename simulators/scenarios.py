@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.catalogue import element_name
 from model.severity import Severity
 
 Columns = dict[str, NDArray[np.float64]]
@@ -89,16 +90,19 @@ def _ev_thermal(c: Columns, since: NDArray[np.float64]) -> None:
     """6 K a minute in the hottest module."""
     c["battery_temp_max_c"] += np.minimum(0.1 * since, 45.0)
     c["CellVoltages.ModuleTemperature"] += np.minimum(0.1 * since, 45.0)
+    for probe in range(1, 7):
+        c[element_name("cell_temp_c", probe)] += np.minimum(0.1 * since, 45.0)
 
 
 def _ev_cell_low(c: Columns, since: NDArray[np.float64]) -> None:
     """Cell 17 collapses to 1.2 V; the pack loses the same."""
-    cell = c["CellVoltages.Cell17"]
+    name = element_name("cell_voltage_v", 17)
+    cell = c[name]
     low = np.where(since > 0, np.maximum(cell - 0.01 * since, 1.2), cell)
     c["pack_voltage_v"] += low - cell
-    c["CellVoltages.Cell17"] = low
+    c[name] = low
     weakest = low < c["cell_voltage_min_v"]
-    c["CellExtremes.CellIndexMin"][weakest] = 17.0
+    c["cell_voltage_min_number"][weakest] = 17.0
     c["cell_voltage_min_v"] = np.minimum(c["cell_voltage_min_v"], low)
 
 
@@ -106,8 +110,89 @@ def _insulation(c: Columns, since: NDArray[np.float64]) -> None:
     c["insulation_kohm"] = np.maximum(c["insulation_kohm"] * np.exp(-since / 50.0), 22.0)
 
 
+def _tyre_burst(c: Columns, since: NDArray[np.float64]) -> None:
+    """60 kPa a minute, down to a quarter of placard."""
+    pressure = c["tire_pressure_fr_kpa"]
+    c["tire_pressure_fr_kpa"] = np.where(since > 0, np.maximum(pressure - since, 60.0), pressure)
+
+
+def _over_voltage(c: Columns, since: NDArray[np.float64]) -> None:
+    c["battery_voltage_v"][since > 0] = 16.8
+
+
+def _flag(name: str) -> Overlay:
+    """A flag the healthy vehicle does not send at all."""
+
+    def overlay(c: Columns, since: NDArray[np.float64]) -> None:
+        c[name] = (since > 0).astype(np.float64)
+
+    return overlay
+
+
+def _engine_care(c: Columns, since: NDArray[np.float64]) -> None:
+    """What shares a message with the coolant level and the transmission, in good order."""
+    c["oil_life_percent"] = np.full_like(since, 70.0)
+    c["engine_oil_level_state"] = np.zeros_like(since)
+    c["engine_coolant_level_state"] = np.zeros_like(since)
+    c["transmission_oil_temp_c"] = np.full_like(since, 85.0)
+    c["catalyst_temp_b1s1_c"] = np.full_like(since, 450.0)
+
+
+def _coolant_low(c: Columns, since: NDArray[np.float64]) -> None:
+    _engine_care(c, since)
+    c["engine_coolant_level_state"] = np.where(since > 60, -2.0, np.where(since > 0, -1.0, 0.0))
+
+
+def _transmission_hot(c: Columns, since: NDArray[np.float64]) -> None:
+    _engine_care(c, since)
+    c["transmission_oil_temp_c"] += np.minimum(0.3 * since, 55.0)
+
+
+def _pack_health(c: Columns, since: NDArray[np.float64]) -> None:
+    """What shares a message with the interlock, in good order."""
+    c["state_of_health_percent"] = np.full_like(since, 96.0)
+    c["state_of_charge_bms_percent"] = c["state_of_charge_percent"].copy()
+    c["discharge_limit_kw"] = np.full_like(since, 150.0)
+    c["charge_limit_kw"] = np.full_like(since, 80.0)
+    c["electric_range_km"] = c["state_of_charge_percent"] * 4
+
+
+def _ev_interlock(c: Columns, since: NDArray[np.float64]) -> None:
+    _pack_health(c, since)
+    c["hv_interlock_open"] = (since > 0).astype(np.float64)
+
+
+def _ev_runaway(c: Columns, since: NDArray[np.float64]) -> None:
+    _pack_health(c, since)
+    c["battery_thermal_runaway"] = (since > 0).astype(np.float64)
+
+
+def _ev_motor_hot(c: Columns, since: NDArray[np.float64]) -> None:
+    c["motor_temp_c"] += np.minimum(0.5 * since, 150.0)
+
+
+def _ev_dcdc_open(c: Columns, since: NDArray[np.float64]) -> None:
+    """The converter opens; the low-voltage battery sags alone."""
+    c["dcdc_state"] = np.where(since > 0, 2.0, 1.0)
+    c["dcdc_output_v"] = np.where(since > 0, 0.0, 13.6)
+    c["dcdc_output_a"] = np.where(since > 0, 0.0, 30.0)
+    c["dcdc_temp_c"] = np.full_like(since, 45.0)
+    sag = np.maximum(12.4 - 0.01 * since, 10.0)
+    c["battery_voltage_v"] = np.where(since > 0, sag, c["battery_voltage_v"])
+
+
+def _ev_cell_high(c: Columns, since: NDArray[np.float64]) -> None:
+    c["cell_voltage_max_v"] = np.where(since > 0, 4.55, c["cell_voltage_max_v"])
+
+
+def _ev_inlet_hot(c: Columns, since: NDArray[np.float64]) -> None:
+    c["charge_inlet_temp_c"] = 40.0 + np.minimum(0.5 * since, 60.0)
+    c["charger_temp_c"] = np.full_like(since, 50.0)
+
+
 CAR, TRUCK, EV = "demo_car", "demo_truck", "demo_ev"
 VISIT, STOP = Severity.VISIT_SOON, Severity.STOP
+EMERGENCY = Severity.EMERGENCY
 
 _ALL = (
     Scenario("healthy", (CAR, TRUCK, EV)),
@@ -139,6 +224,44 @@ _ALL = (
     Scenario("ev_thermal", (EV,), (Expected("N05", STOP),), starts="charging", overlay=_ev_thermal),
     Scenario("ev_cell_low", (EV,), (Expected("N08", STOP),), overlay=_ev_cell_low),
     Scenario("insulation", (EV,), (Expected("N11", STOP),), overlay=_insulation),
+    Scenario("tyre_burst", (CAR, EV), (Expected("E22", STOP),), overlay=_tyre_burst),
+    Scenario("brake_fluid", (CAR,), (Expected("E23", STOP),), overlay=_flag("brake_fluid_low")),
+    Scenario("mil_flashing", (CAR,), (Expected("E06", STOP),), overlay=_flag("mil_flashing")),
+    Scenario("over_voltage", (CAR,), (Expected("E16", VISIT),), overlay=_over_voltage),
+    Scenario("coolant_low", (CAR,), (Expected("E03", STOP),), overlay=_coolant_low),
+    Scenario("transmission_hot", (CAR,), (Expected("E25", VISIT),), overlay=_transmission_hot),
+    Scenario(
+        "truck_oil_pressure",
+        (TRUCK,),
+        (Expected("E04", STOP), Expected("E10", STOP)),
+        lamp="red",
+        codes=(DiagnosticCode(100, 1, 2),),
+    ),
+    Scenario(
+        "truck_particulate_filter",
+        (TRUCK,),
+        (Expected("E28", VISIT), Expected("E11", VISIT)),
+        lamp="amber",
+        codes=(DiagnosticCode(3251, 0, 4),),
+    ),
+    # A code before any lamp: the failure mode alone says how bad it is.
+    Scenario(
+        "truck_code_without_lamp",
+        (TRUCK,),
+        (Expected("E13", STOP),),
+        codes=(DiagnosticCode(175, 0),),
+    ),
+    Scenario("ev_hot_driving", (EV,), (Expected("N06", STOP),), overlay=_ev_thermal),
+    Scenario("ev_interlock", (EV,), (Expected("N18", STOP),), overlay=_ev_interlock),
+    Scenario("ev_runaway", (EV,), (Expected("N01", EMERGENCY),), overlay=_ev_runaway),
+    Scenario("ev_motor_hot", (EV,), (Expected("N14", STOP),), overlay=_ev_motor_hot),
+    Scenario("ev_dcdc_open", (EV,), (Expected("N17", STOP),), overlay=_ev_dcdc_open),
+    Scenario(
+        "ev_cell_high", (EV,), (Expected("N07", VISIT),), starts="charging", overlay=_ev_cell_high
+    ),
+    Scenario(
+        "ev_inlet_hot", (EV,), (Expected("N05", VISIT),), starts="charging", overlay=_ev_inlet_hot
+    ),
     Scenario("silence", (CAR, TRUCK, EV), (Expected("D01", Severity.INFO),), overlay=_silence),
     Scenario("service_due", (CAR, TRUCK, EV), (Expected("M02", Severity.REMIND),)),
 )

@@ -9,11 +9,21 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
+from copy import copy
 
 from model.alerts import alert_id
 from model.vehicle import Vehicle
-from rules.pack import Rule
+from rules.pack import Level, Rule
 from tests.rules.build import Report, Row, Sample
+from tests.rules.reference_windows import (
+    CALLS,
+    SEGMENTS,
+    is_window,
+    remembered,
+    segment_moments,
+    segment_name,
+    window,
+)
 
 NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 
@@ -36,6 +46,7 @@ class View:
     ) -> None:
         self.rule, self.vehicle, self.wheel = rule, vehicle, wheel
         self.gap = rule.max_gap
+        self.memo: dict[tuple[str, ...], object] = {}
         self.only = (rule.for_each.get("source"), source)
         self.samples: dict[str, list[tuple[int, float | None]]] = {}
         # At one moment the highest source, there unknown before the largest value, is in force.
@@ -52,17 +63,27 @@ class View:
             if report.scope in ("active", "confirmed"):
                 self.reports.setdefault((report.ecu, report.scope), []).append(report)
 
+    @remembered
+    def with_gap(self, gap: int) -> View:
+        """The same samples, believed for another time."""
+        other = copy(self)
+        other.gap, other.memo = gap, {}
+        return other
+
+    @remembered
     def tree(self, text: str) -> ast.expr:
         text = text.replace("{wheel}", self.wheel)
-        text = re.sub(r"(?<![\w.'\"])(\d+(?:\.\d+)?(?:ms|s|m|h|d))\b", r"duration('\1')", text)
+        text = re.sub(r"(?<![\w.'\"])(\d+(?:\.\d+)?(?:ms|s|m|h|d))\b", r"ns('\1')", text)
         return ast.parse(text.strip(), mode="eval").body
 
     # -- values ---------------------------------------------------------------------------------
 
+    @remembered
     def last_good(self, name: str, at: int) -> int | None:
         good = [t for t, v in self.samples.get(name, []) if t <= at and v is not None]
         return max(good, default=None)
 
+    @remembered
     def value(self, name: str, at: int) -> float | None:
         good = self.last_good(name, at)
         if good is None or at - good > self.gap:
@@ -78,6 +99,13 @@ class View:
             if node.id in ("tire_placard_kpa", "cells_in_series"):
                 return float(getattr(self.vehicle, node.id))
             return self.value(node.id, at)
+        if isinstance(node, ast.Call) and is_window(node):
+            return window(self, node, at)
+        if isinstance(node, ast.Call) and node.func.id == "ns":
+            return duration(node.args[0].value) / 1e9
+        if isinstance(node, ast.UnaryOp):
+            value = self.number(node.operand, at)
+            return None if value is None else -value
         assert isinstance(node, ast.BinOp)
         a, b = self.number(node.left, at), self.number(node.right, at)
         if a is None or b is None:
@@ -106,11 +134,14 @@ class View:
                 return None if truth is None else not truth
             case ast.Name(id=name):
                 return {1.0: True, 0.0: False}.get(self.value(name, at))
+            case ast.Call() if is_window(node):
+                value = window(self, node, at)
+                return None if value is None else value == 1
             case ast.Call(func=ast.Name(id="absent"), args=[name, silence]):
                 return self.silent(name_of(name), duration(silence.args[0].value), at)
             case ast.Call():
                 return self.code(node, at)
-            case ast.Compare(left=ast.Call() as call, comparators=[least]):
+            case ast.Compare(left=ast.Call(func=ast.Name("count")) as call, comparators=[least]):
                 return self.count(call, at) >= self.number(least, at)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 a, b = self.number(left, at), self.number(right, at)
@@ -154,12 +185,15 @@ class View:
 
     # -- the timeline ---------------------------------------------------------------------------
 
+    @remembered
     def points(self, texts: Sequence[str], frontier: int) -> list[int]:
         found: set[int] = set()
         silences = []
         for node in (n for text in texts for n in ast.walk(self.tree(text))):
             if isinstance(node, ast.Name) and node.id in self.samples:
                 found |= self.moments(node.id)
+            if isinstance(node, ast.Call) and (name := segment_name(node)):
+                found |= segment_moments(self, name, frontier)
             if isinstance(node, ast.Call) and name_of(node.func) == "absent":
                 silences.append((name_of(node.args[0]), duration(node.args[1].args[0].value)))
             if isinstance(node, ast.Call) and name_of(node.func) in ("spn", "dtc", "any_dtc"):
@@ -216,7 +250,7 @@ class View:
                 if isinstance(node, ast.Name) and id(node) not in silent:
                     asked |= {node.id}
         facts = {"tire_placard_kpa", "cells_in_series", "any"}
-        calls = {"spn", "dtc", "any_dtc", "absent", "count", "duration"}
+        calls = {"spn", "dtc", "any_dtc", "absent", "count", "ns", *CALLS, *SEGMENTS}
         return asked - facts - calls - set(self.rule.params)
 
 
@@ -245,7 +279,7 @@ def preorder(node: ast.AST) -> list[ast.Name]:
 def alerts(
     rows: Sequence[Row], rules: Sequence[Rule], vehicle: Vehicle, frontier: int
 ) -> dict[str, dict]:
-    """Final alerts by id, as `fold` gives them."""
+    """Final alerts by id, as `kept` gives them."""
     found: dict[str, dict] = {}
     for rule in rules:
         for key, wheel, source in instances(rows, rule):
@@ -265,14 +299,28 @@ def instances(rows: Sequence[Row], rule: Rule) -> list[tuple[str, str, int | Non
     return [("", "", None)]
 
 
+def debounced(level: Level) -> str:
+    """The three ways to debounce, each as a count of its own."""
+    text = f"({level.condition})"
+    for name, asked in (
+        ("onsets", level.for_count),
+        ("samples", level.for_samples),
+        ("cycles", level.for_cycles),
+    ):
+        if asked:
+            text += f" and {name}({level.condition}, {asked.of}) >= {asked.least}"
+    return text
+
+
 def run(view: View, frontier: int) -> list[dict]:
     rule = view.rule
     gate = f"({rule.when}) and " if rule.when else ""
-    levels = [f"{gate}({level.condition})" for level in rule.levels]
+    conditions = [debounced(level) for level in rule.levels]
+    levels = [f"{gate}({condition})" for condition in conditions]
     over = (
         rule.clear.condition
         if rule.clear
-        else " and ".join(f"not ({level.condition})" for level in rule.levels)
+        else " and ".join(f"not ({condition})" for condition in conditions)
     )
     clear, clear_hold = f"{gate}({over})", rule.clear.hold_ns if rule.clear else 60 * 10**9
     texts = [*levels, clear]
@@ -287,10 +335,9 @@ def run(view: View, frontier: int) -> list[dict]:
         sure = True in truths[:-1] or truths[-1] is not None
         if alert and alert["state"] != "stale" and sure:
             if at - known > rule.stale_after:
-                alert["stale"].append(known + rule.stale_after)
+                alert["changed"] = at  # silent in between, and heard of again just now
         elif alert and alert["state"] != "stale" and at - known > rule.stale_after:
-            alert["state"] = "stale"
-            alert["stale"].append(known + rule.stale_after)
+            alert |= {"state": "stale", "changed": known + rule.stale_after}
         for i, truth in enumerate(truths):
             if truth is False or (truth is None and gone):
                 since[i] = None
@@ -299,7 +346,7 @@ def run(view: View, frontier: int) -> list[dict]:
         if sure:
             known = at
             if alert and alert["state"] == "stale":
-                alert["state"] = "firing"
+                alert |= {"state": "firing", "changed": at}
         ripe = [
             level.severity
             for level, truth, start in zip(rule.levels, truths, since, strict=False)
@@ -308,20 +355,17 @@ def run(view: View, frontier: int) -> list[dict]:
         if alert is None:
             if ripe:
                 started = min(s for s in since[:-1] if s is not None)
-                alert = {"started": started, "state": "firing", "severity": 0, "fired": {}}
-                alert |= {"severity": max(ripe), "cleared": None, "stale": []}
-                alert["fired"][max(ripe)] = at, seen(view, texts, at)
+                alert = {"started": started, "state": "firing", "severity": max(ripe)}
+                alert |= {"fired": at, "worst": (at, seen(view, texts, at)), "changed": at}
                 alerts.append(alert)
                 since[-1] = None
         elif ripe and max(ripe) > alert["severity"]:
-            alert["severity"] = max(ripe)
-            alert["fired"][max(ripe)] = at, seen(view, texts, at)
+            alert |= {"severity": max(ripe), "worst": (at, seen(view, texts, at)), "changed": at}
         elif truths[-1] and at - since[-1] >= clear_hold:
-            alert |= {"state": "cleared", "cleared": (at, seen(view, texts, at))}
+            alert |= {"state": "cleared", "changed": at}
             alert, since = None, [None] * len(texts)
     if alert and alert["state"] == "firing" and frontier - known >= rule.stale_after:
-        alert["state"] = "stale"
-        alert["stale"].append(known + rule.stale_after)
+        alert |= {"state": "stale", "changed": known + rule.stale_after}
     return alerts
 
 

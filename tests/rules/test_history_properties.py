@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from model.alerts import AlertTransition
 from rules.lane import VehicleRules, advance, history_start, rebuild, tick
 from tests.rules.build import Row, S, upload
-from tests.rules.fold import fold, stored_alerts
+from tests.rules.kept import kept, stored_alerts
 from tests.rules.reference import alerts
 from tests.rules.test_lane_properties import BUNDLE, CAR, LATENESS, RECEIVED, newest, rows
 
@@ -19,18 +19,6 @@ def pieces(draw: st.DrawFn, sent: list[Row]) -> list[list[Row]]:
     order = draw(st.permutations(range(min(6, len(sent)))))
     size = -(-len(sent) // max(1, len(order)))
     return [part for i in order if (part := sent[i * size : (i + 1) * size])]
-
-
-def times(rows: dict[str, dict]) -> dict[str, dict]:
-    """What the history lane can compare with a store: when it fired, not each step."""
-    return {
-        key: {
-            **{name: row[name] for name in ("rule", "instance", "state", "severity", "started")},
-            "fired": min(at for at, _ in row["fired"].values()),
-            "cleared": row["cleared"] and row["cleared"][0],
-        }
-        for key, row in rows.items()
-    }
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
@@ -44,7 +32,7 @@ def test_any_order_ends_at_the_same_alerts(draws: st.DataObject) -> None:
         memory, said = step.rules, [*said, *step.transitions]
         if step.late_from_ns is None:
             continue
-        stored = stored_alerts(fold(said))
+        stored = stored_alerts(kept(said))
         start = history_start(BUNDLE, CAR, step.late_from_ns, stored)
         step = rebuild(BUNDLE, memory, CAR, map(upload, fed), start, stored)
         memory, said = step.rules, [*said, *step.transitions]
@@ -52,5 +40,4 @@ def test_any_order_ends_at_the_same_alerts(draws: st.DataObject) -> None:
             assert t.history or t.at_ns >= memory.watermark_ns
     end = tick(BUNDLE, memory, CAR, RECEIVED + 8 * S, LATENESS)
     frontier = newest(sent) + 8 * S
-    found = fold([*said, *end.transitions])
-    assert times(found) == times(alerts(sent, BUNDLE.rules, CAR, frontier))
+    assert kept([*said, *end.transitions]) == alerts(sent, BUNDLE.rules, CAR, frontier)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from model.alerts import AlertTransition
 from model.vehicle import Vehicle
-from rules.bundle import load_bundle
+from rules.bundle import Bundle, load_bundle
 from rules.lane import VehicleRules, advance, refill, tick
 from tests.rules.build import T0, Report, Row, S, Sample, upload
-from tests.rules.fold import fold
+from tests.rules.kept import kept
 from tests.rules.reference import alerts
 
 CAR = Vehicle(vin="LRC00000000000001", profile="made")
@@ -76,21 +76,24 @@ BUNDLE = load_bundle(Path(__file__).with_name("made_rules.yml"))
 
 
 def drive(
-    uploads: Sequence[Sequence[Row]], silent_s: int, restarts: Sequence[bool] = ()
+    uploads: Sequence[Sequence[Row]],
+    silent_s: int,
+    restarts: Sequence[bool] = (),
+    bundle: Bundle = BUNDLE,
 ) -> tuple[list[AlertTransition], VehicleRules]:
     """Every upload through the lane, then silence."""
     memory, said, fed = VehicleRules.fresh(), [], []
     for i, part in enumerate(uploads):
-        step = advance(BUNDLE, memory, CAR, *upload(part), RECEIVED, LATENESS)
+        step = advance(bundle, memory, CAR, *upload(part), RECEIVED, LATENESS)
         assert step.late_from_ns is None
         memory, fed = step.rules, [*fed, part]
         said += step.transitions
         if i < len(restarts) and restarts[i]:
             text = json.dumps(memory.to_memory())
             memory = refill(
-                BUNDLE, VehicleRules.from_memory(json.loads(text)), CAR, map(upload, fed)
+                bundle, VehicleRules.from_memory(json.loads(text)), CAR, map(upload, fed)
             )
-    step = tick(BUNDLE, memory, CAR, RECEIVED + silent_s * S, LATENESS)
+    step = tick(bundle, memory, CAR, RECEIVED + silent_s * S, LATENESS)
     return [*said, *step.transitions], step.rules
 
 
@@ -110,7 +113,7 @@ def test_in_order_equals_the_reference(draws: st.DataObject) -> None:
         return
     said, _ = drive([sent], silent_s := draws.draw(st.sampled_from([8, 33, 300])))
     frontier = newest(sent) + silent_s * S
-    assert fold(said) == alerts(sent, BUNDLE.rules, CAR, frontier)
+    assert kept(said) == alerts(sent, BUNDLE.rules, CAR, frontier)
 
 
 @MANY
@@ -126,4 +129,4 @@ def test_arrival_order_repetition_cuts_and_restarts_change_nothing(
     silent_s = draws.draw(st.sampled_from([8, 33, 300]))
     said, _ = drive(uploads, silent_s, restarts)
     frontier = newest(sent) + silent_s * S
-    assert fold(said) == alerts(sent, BUNDLE.rules, CAR, frontier)
+    assert kept(said) == alerts(sent, BUNDLE.rules, CAR, frontier)

@@ -7,9 +7,10 @@ import json
 from model.alerts import AlertState
 from model.vehicle import Vehicle
 from rules.bundle import load_bundle
-from rules.lane import StoredAlert, VehicleRules, advance, history_start, rebuild, tick
+from rules.expression import universe
+from rules.lane import VehicleRules, advance, history_start, rebuild, tick
 from tests.rules.build import T0, Report, Row, S, Sample, upload
-from tests.rules.fold import fold
+from tests.rules.kept import kept, stored_alerts
 
 BUNDLE = load_bundle()
 CAR = Vehicle(vin="LRC00000000000001", profile="made")
@@ -75,8 +76,10 @@ def test_a_sample_far_in_the_future_makes_nobody_late() -> None:
 
 
 def test_samples_no_rule_asks_for_are_never_late() -> None:
-    first = advance(BUNDLE, VehicleRules.fresh(), CAR, *upload([Sample(T0, "odometer_km", 1)]), T0)
-    late = advance(BUNDLE, first.rules, CAR, *upload([Sample(T0 - 900 * S, "odometer_km", 1)]), T0)
+    plan = BUNDLE.plan(CAR)
+    name = next(n for i, n in enumerate(universe()) if i and not plan.wanted[i])
+    first = advance(BUNDLE, VehicleRules.fresh(), CAR, *upload([Sample(T0, name, 1)]), T0)
+    late = advance(BUNDLE, first.rules, CAR, *upload([Sample(T0 - 900 * S, name, 1)]), T0)
     assert late.late_from_ns is None
 
 
@@ -89,6 +92,22 @@ def test_a_tick_with_nothing_to_do_changes_nothing() -> None:
     assert step.transitions == ()
 
 
+def test_an_alert_raised_by_silence_goes_stale_in_the_end() -> None:
+    rows: list[Row] = [Sample(T0, "ignition_on", 1.0)]
+    rules = advance(BUNDLE, VehicleRules.fresh(), CAR, *upload(rows), T0).rules
+    said = []
+    for days in (1, 2, 60, 90):
+        step = tick(BUNDLE, rules, CAR, T0 + days * 86_400 * S)
+        rules, said = step.rules, [*said, *step.transitions]
+    # max_gap after the last sample nothing is known any more; then stale_after of the rule
+    stale_ns = T0 + 11 * 60 * S + 1 + 30 * 86_400 * S
+    assert [(t.state, t.at_ns) for t in said] == [
+        (AlertState.FIRING, T0 + 90 * S),
+        (AlertState.FIRING, T0 + 600 * S),
+        (AlertState.STALE, stale_ns),
+    ]
+
+
 def test_history_keeps_the_id_of_an_alert_that_began_long_before() -> None:
     """A database floors times to microseconds; the id was made from nanoseconds."""
     odd = 123
@@ -98,30 +117,16 @@ def test_history_keeps_the_id_of_an_alert_that_began_long_before() -> None:
         for name, value in (("engine_speed_rpm", 800.0), ("engine_coolant_temp_c", 112.0))
     ]
     step = advance(BUNDLE, VehicleRules.fresh(), CAR, *upload(rows), T0 + 7200 * S)
-    (key, row), *rest = fold(step.transitions).items()
-    assert not rest
-    fired = min(at for at, _ in row["fired"].values()) // 1000 * 1000
     transition = step.transitions[0]
-    stored = [
-        StoredAlert(
-            alert_id=transition.alert_id,
-            rule_id=transition.rule_id,
-            instance="",
-            state=AlertState.FIRING,
-            severity=transition.severity,
-            started_ns=transition.started_ns // 1000 * 1000,
-            fired_ns=fired,
-            changed_ns=fired,
-        )
-    ]
+    stored = stored_alerts(kept(step.transitions))
+    assert [alert.alert_id for alert in stored] == [transition.alert_id]
     late_ns = T0 + 7000 * S
     start = history_start(BUNDLE, CAR, late_ns, stored)
-    assert late_ns - 3600 * S < start < late_ns
+    assert late_ns - 6000 * S < start < late_ns
     recent = [row for row in rows if row.at_ns >= start]
     again = rebuild(BUNDLE, step.rules, CAR, [upload(recent)], start, stored)
     assert again.transitions == ()
     assert again.rules.to_memory() == step.rules.to_memory()
-    assert str(transition.alert_id) == key
 
 
 def test_insulation_counts_only_what_is_remembered() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dbc.profile import Profile, load_profile
 from dbc.units import conversion
-from model.catalogue import catalogue
+from model.catalogue import find_signal
 from simulators.encode import COUNTER, compile_message
 
 PROFILES = ("demo_car", "demo_truck", "demo_ev")
@@ -33,7 +33,7 @@ def to_catalogue(profile: Profile, message, signal) -> tuple[str, float, float]:
         return f"{message.name}.{signal.name}", 1.0, 0.0
     if binding.factor is not None:
         return binding.name, binding.factor, binding.offset
-    return binding.name, *conversion(signal.unit or "", catalogue()[binding.name].unit)
+    return binding.name, *conversion(signal.unit or "", find_signal(binding.name).unit)
 
 
 def raw_numbers(signal, rng) -> np.ndarray:

@@ -139,3 +139,29 @@ def test_decoders_read_every_frame_and_the_trucks_codes(scenario, lamp, codes) -
     assert {name for name, on in lamps.items() if on} == ({lamp} - {""})
     last = decoded.reports[-1]
     assert {c.code: c.occurrence_count for c in last.codes} == codes
+
+
+def test_an_ev_tells_every_cell_and_probe() -> None:
+    """A slice of 10 s holds every page; the pack is the sum of its cells."""
+    fleet = Fleet(2, 5, [], START)
+    assert fleet.vehicles[1].profile == "demo_ev"
+    decoder = Decoder(compile_plan(load_profile("demo_ev")))
+    signals = decoder.decode(fleet.upload_of(1, 4), Tails()).signals
+    newest = {
+        array: [signals.samples(signals.table.names[i])[1][-1] for i in table]
+        for array in ("cell_voltage_v", "cell_temp_c")
+        if (table := signals.table.elements(array))
+    }
+    assert {array: len(values) for array, values in newest.items()} == {
+        "cell_voltage_v": 96,
+        "cell_temp_c": 24,
+    }
+    pack = signals.samples("pack_voltage_v")[1][-1]
+    assert sum(newest["cell_voltage_v"]) == pytest.approx(pack, abs=5)  # D05
+    assert max(newest["cell_temp_c"]) == pytest.approx(
+        signals.samples("battery_temp_max_c")[1][-1], abs=1
+    )
+    lowest = int(signals.samples("cell_voltage_min_number")[1][-1])
+    assert newest["cell_voltage_v"][lowest - 1] == pytest.approx(
+        min(newest["cell_voltage_v"]), abs=0.001
+    )

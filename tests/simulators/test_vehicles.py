@@ -85,7 +85,7 @@ def check_ev(c, vehicle) -> None:
     ohm_per_v = c["insulation_kohm"] * 1000 / c["pack_voltage_v"]
     assert ohm_per_v.min() > 500  # N11: 100, N12: 500
     assert c["motor_temp_c"].max() < 80  # N13
-    cells = sum(c[f"CellVoltages.Cell{i:02d}"] for i in range(1, 97))
+    cells = sum(c[f"cell_voltage_v[{i}]"] for i in range(1, 97))
     assert np.abs(c["pack_voltage_v"] - cells).max() < 5  # D05
     assert c["state_of_charge_percent"].min() >= 5
     assert c["state_of_charge_percent"].max() <= 90.1

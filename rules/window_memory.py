@@ -1,0 +1,119 @@
+"""What windows remember of a vehicle, the newest samples and codes, and the JSON form of windows.
+
+They have a checkpoint of their own, which lags behind the watermark: folding costs more than
+deciding that nothing can fire, so it is done once for many uploads. After a restart the samples
+since then are read back from the archive, as those above the watermark are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rules.nodes import Floats, Span
+from rules.samples import Holds, Named
+from rules.window_cells import CARRY, SKIP, Cells
+from rules.window_spans import remembered
+from rules.windows import Window
+
+#: How far the watermark runs ahead before windows are folded. Ours: half of what an upload costs
+#: would be folding once a minute; the samples kept are five times those above the watermark.
+FOLD_NS = 120 * 10**9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ledger:
+    """Memory of all windows at `folded_ns`, with the samples in force and codes named then."""
+
+    folded_ns: int = 0
+    held: Holds = field(default_factory=dict)
+    named: Named = field(default_factory=dict)
+    cells: dict[str, Cells] = field(default_factory=dict)
+    #: Bounds of each window's memory, found once.
+    _spans: dict[str, Span] = field(default_factory=dict, repr=False)
+    _held: list[tuple[Floats, Floats]] = field(default_factory=list, repr=False)
+
+    def span(self, window: Window) -> Span:
+        """Smallest and largest number in the memory of a window."""
+        found = self._spans.get(window.key)
+        if found is None:
+            found = self._spans[window.key] = remembered(window, self.cells.get(window.key, {}))
+        return found
+
+    def held_bounds(self, signals: int) -> tuple[Floats, Floats]:
+        """Smallest and largest value held of each signal, NaN of none."""
+        if not self._held:
+            lo, hi = np.full((2, signals), np.nan)
+            for (signal, _), row in self.held.items():
+                lo[signal] = np.fmin(lo[signal], row.value)
+                hi[signal] = np.fmax(hi[signal], row.value)
+            self._held.append((lo, hi))
+        return self._held[0]
+
+
+def cells_to_memory(cells: Cells) -> list[list[int]]:
+    """Width, then rows of place and cell, each the difference to the one before, in one list;
+    after it what is carried along."""
+    places = sorted(place for place in cells if place >= 0)
+    flat: list[int] = []
+    last: list[int] = []
+    for place in places:
+        row = [place, *cells[place]]
+        flat += [a - b for a, b in zip(row, last or [0] * len(row), strict=True)]
+        last = row
+    extra = [[place, *cells[place]] for place in (CARRY, SKIP) if place in cells]
+    return [[len(last), *flat], *extra] if flat else extra
+
+
+def cells_from_memory(rows: Iterable[list[int]]) -> Cells:
+    """Undo `cells_to_memory`."""
+    cells: Cells = {}
+    for row in rows:
+        if row[0] < 0:
+            cells[row[0]] = tuple(row[1:])
+            continue
+        width, last = row[0], [0] * row[0]
+        for start in range(1, len(row), width):
+            last = [a + b for a, b in zip(row[start : start + width], last, strict=True)]
+            cells[last[0]] = tuple(last[1:])
+    return cells
+
+
+def ledger_at(windows: Iterable[Window], ledger: Ledger, start_ns: int) -> Ledger:
+    """Memory for a run through history that starts before the fold.
+
+    Cells that were complete by then are kept. One that was not is kept with all that is in it, and
+    late samples that belong there are left out: its samples are not stored one by one.
+    """
+    if start_ns >= ledger.folded_ns:
+        return ledger
+    after: dict[str, Cells] = {}
+    for window in windows:
+        if window.segment is not None:
+            name = window.segment.name
+            found = ledger.cells.get(name, {}).get(CARRY)
+            if found is not None and found[0] < start_ns:
+                over = found[2] if found[1] < start_ns else 0
+                after[name] = {CARRY: (found[0], min(found[1], start_ns), over)}
+        for key, cells in ledger.cells.items():
+            if key.partition("/")[0] == window.key:
+                kept = _cells_at(window, cells, start_ns, ledger.folded_ns)
+                if kept:
+                    after[key] = kept
+    return Ledger(start_ns, cells=after)
+
+
+def _cells_at(window: Window, cells: Cells, start_ns: int, folded_ns: int) -> Cells:
+    if CARRY in cells and window.kind != "onsets":
+        old = window.kind == "samples" or cells[CARRY][0] < start_ns
+        return {CARRY: cells[CARRY]} if old else {}
+    size = 1 if window.segment is not None else window.cell_ns
+    kept = {place: cell for place, cell in cells.items() if 0 <= place * size < start_ns}
+    if kept:
+        newest = max(kept)
+        end_ns = folded_ns if window.segment is not None else (newest + 1) * size
+        if end_ns > start_ns:
+            kept[SKIP] = (min(end_ns, folded_ns),)
+    return kept

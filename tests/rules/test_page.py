@@ -1,0 +1,48 @@
+"""The reference page says what the packs say, and every rule of the domain list has its place."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from rules.bundle import load_bundle
+from rules.page import page, spell_hold
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "rules.md"
+
+#: What is no rule of a pack, and where it lives or what it waits for.
+ELSEWHERE = {
+    "E33": "dispatch.verification and the fault episodes: a repair that did not hold",
+    "D10": "waits for a scheduled query: months of silence are not kept in a rule's memory",
+    "N24": "waits for a scheduled query: months of silence are not kept in a rule's memory",
+    "N26": "waits for a scheduled query over all parked vehicles",
+    "N27": "waits for a scheduled query over all vehicles of a model",
+    "M16": "store.campaigns: mean ambient temperature of a week",
+    "M17": "rules/packs/usage.toml: severe use shortens intervals",
+    "M20": "work orders: repeated repairs",
+}
+
+
+def test_the_page_is_up_to_date() -> None:
+    """Stale? `python -m rules.page > docs/reference/rules.md`."""
+    assert PAGE.read_text("utf-8") == page()
+
+
+def test_holds_are_spelled_in_their_largest_unit() -> None:
+    assert [spell_hold(s * 10**9) for s in (0, 5, 60, 90, 3600, 86400)] == [
+        "0s", "5s", "1m", "90s", "1h", "1d",
+    ]  # fmt: skip
+    assert spell_hold(500_000_000) == "500ms"
+
+
+def test_every_rule_of_the_domain_list_has_its_place() -> None:
+    listed = set()
+    for letter, last in (("E", 35), ("N", 28), ("D", 10), ("M", 21)):
+        listed |= {f"{letter}{n:02}" for n in range(1, last + 1)}
+    programmes = tomllib.loads(files("rules.packs").joinpath("maintenance.toml").read_text("utf-8"))
+    kinds = [k for name in programmes.values() for k in name.values() if isinstance(k, dict)]
+    planned = {rule for kind in kinds for rule in kind.get("rules", [])}
+    here = {domain for rule in load_bundle().rules for domain in rule.domain}
+    assert here <= listed
+    assert listed - here - planned == ELSEWHERE.keys()
