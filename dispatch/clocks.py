@@ -1,46 +1,143 @@
-"""Promises with a deadline. Pure: the rows live in the store, and nothing waits in memory.
+"""Which promises a brand gives: dispatch/clocks.toml as `Promise` records. Pure.
 
-A clock is announced once per threshold of its profile (`warn_percent`, of the time used up).
-After an outage only the highest threshold that has passed is announced: three messages at once
-would say nothing more than the last of them.
+The clock itself is model.promises; its rows are store.clocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import tomllib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Annotated
 
-ARRIVAL = "arrival"
+from pydantic import BeforeValidator, Field
+
+from model.calendars import load_calendar
+from model.promises import Promise, Warn
+from model.record import Record
+
+#: Kinds that the program itself starts and stops; each has a table in clocks.toml.
+CONFIRM, ASSIGN, ARRIVAL, SCENE = "confirm", "assign", "arrival", "scene"
+ACKNOWLEDGE, GBT45688_HANDLING = "acknowledge", "gbt45688_handling"
+PLAN, PLAN_HYPOTHESIS, PICK_UP, PARTS = "plan", "plan_hypothesis", "pick_up", "parts"
+PROGRESS, EXTRA_ITEM, PROMISED_READY = "progress", "extra_item", "promised_ready"
+RETURN_VISIT, VERIFY, REPAIR_DAYS = "return_visit", "verify", "repair_days"
+COMPLAINT_RESPOND, COMPLAINT_SOLUTION = "complaint_respond", "complaint_solution"
+COMPLAINT_CLOSE = "complaint_close"
+INCIDENT_REPORT, INCIDENT_PLAN = "incident_report", "incident_plan"
+INCIDENT_ANSWER = "incident_answer"
+NOTICE = "notice"
+
+DEFAULT = "default"
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|min|h|d)$")
+_UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
-def moment_of(started_at: datetime, due_at: datetime, percent: int) -> datetime:
-    """When `percent` of the promise is used up."""
-    return started_at + (due_at - started_at) * percent / 100
+def seconds(text: object) -> object:
+    """`30min` in seconds; anything else is left to the validator."""
+    found = _DURATION.match(text) if isinstance(text, str) else None
+    return float(found[1]) * _UNIT_S[found[2]] if found else text
 
 
-def reached(
-    started_at: datetime,
-    due_at: datetime,
-    *,
-    now: datetime,
-    warned_percent: int,
-    thresholds: Sequence[int],
-) -> int | None:
-    """The highest threshold that has passed and was not announced, or None."""
-    passed = [
-        percent
-        for percent in thresholds
-        if percent > warned_percent and moment_of(started_at, due_at, percent) <= now
-    ]
-    return max(passed, default=None)
+def _warn(line: object) -> object:
+    """`[80, "station", "region"]` as a record."""
+    return {"percent": line[0], "to": line[1:]} if isinstance(line, list) and line else line
 
 
-def next_check(
-    started_at: datetime, due_at: datetime, *, warned_percent: int, thresholds: Sequence[int]
-) -> datetime | None:
-    """When to look at the clock again; None when every threshold has been announced."""
-    later = [percent for percent in thresholds if percent > warned_percent]
-    return moment_of(started_at, due_at, min(later)) if later else None
+def _targets(target: object) -> object:
+    return target if isinstance(target, dict) else {"": target}
+
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
+
+
+class ClockTerms(Record):
+    """One table of clocks.toml."""
+
+    zh: str
+    en: str
+    target: Annotated[dict[str, Seconds], BeforeValidator(_targets)]
+    calendar: str = "always"
+    warn: tuple[Annotated[Warn, BeforeValidator(_warn)], ...]
+    pause_in: frozenset[str] = frozenset()
+    repeats: bool = False
+    source: str
+
+
+class UnknownPromiseError(KeyError):
+    """No profile has this kind of clock, or not in this variant."""
+
+
+def find_promise(
+    kind: str, brand: str = "", variant: str = "", *, target_s: float | None = None
+) -> Promise | None:
+    """As `promise`; None where neither the brand nor `default` gives such a promise."""
+    terms = _terms(brand.lower()).get(kind)
+    if terms is None:
+        return None
+    if target_s is None:
+        if variant not in terms.target:
+            raise UnknownPromiseError(f"{kind}: no target for {variant!r}")
+        target_s = terms.target[variant]
+    return Promise(
+        kind=kind,
+        zh=terms.zh,
+        en=terms.en,
+        brand=brand.lower() if brand.lower() in brands() else DEFAULT,
+        variant=variant,
+        target_s=target_s,
+        calendar=terms.calendar,
+        warn=terms.warn,
+        pause_states=terms.pause_in,
+        repeats=terms.repeats,
+        source=terms.source,
+    )
+
+
+def promise(
+    kind: str, brand: str = "", variant: str = "", *, target_s: float | None = None
+) -> Promise:
+    """What a brand promises; brands without a table of their own follow `default`.
+
+    `variant` names one of several targets (zone, severity, class); `target_s` replaces the
+    profile's, for promises given to one customer. Raises UnknownPromiseError.
+    """
+    found = find_promise(kind, brand, variant, target_s=target_s)
+    if found is None:
+        raise UnknownPromiseError(f"{kind}: no such clock for {brand or DEFAULT}")
+    return found
+
+
+@cache
+def brands() -> frozenset[str]:
+    """Brands with promises of their own."""
+    return frozenset(_file()) - {DEFAULT}
+
+
+def kinds(brand: str = "") -> list[str]:
+    """Every kind of clock a brand has."""
+    return sorted(_terms(brand.lower()))
+
+
+@cache
+def _terms(brand: str) -> Mapping[str, ClockTerms]:
+    """A brand's tables over the default's. Raises ValidationError when the file is wrong."""
+    own, common = _file().get(brand, {}), _file()[DEFAULT]
+    found = {
+        kind: ClockTerms.model_validate({**common.get(kind, {}), **own.get(kind, {})})
+        for kind in {*common, *own}
+    }
+    for terms in found.values():
+        load_calendar(terms.calendar)
+    return found
+
+
+@cache
+def _file() -> dict[str, dict[str, dict[str, object]]]:
+    return tomllib.loads(files("dispatch").joinpath("clocks.toml").read_text("utf-8"))
 
 
 def remaining(due_at: datetime, now: datetime) -> timedelta:

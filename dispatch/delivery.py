@@ -20,11 +20,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One try: outcome, why it failed, and how long the receiver asked us to wait."""
+    """One try: outcome, why it failed, how long the receiver asked us to wait, what it answered."""
 
     outcome: Outcome
     error: str = ""
     wait_s: float = 0.0
+    receipt: str = ""
 
 
 class Sender(Protocol):

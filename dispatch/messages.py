@@ -6,17 +6,14 @@ stable and name no vehicle: the same occasion gives the same key, however often 
 
 from __future__ import annotations
 
-import tomllib
-from datetime import datetime
-from functools import cache
-from importlib.resources import files
+from collections.abc import Sequence
 from typing import TypeAlias
 
-from dispatch.clocks import remaining
+from dispatch.templates import load_texts
 from dispatch.terms import Terms
 from model.effects import OutboxRecord
 from model.maintenance import DueAssessment, DueState
-from model.rescue import RescueCase
+from model.rescue import CALL_CENTRE, RescueCase
 from model.vehicle import Record, RescueUnit, Vehicle
 
 Fact: TypeAlias = str | int | float | None
@@ -38,15 +35,21 @@ class Service(Record):
     en: str
 
 
-@cache
+class DueService(Record):
+    """A service and how it stands."""
+
+    service: Service
+    found: DueAssessment
+
+
 def texts() -> dict[str, dict[str, str]]:
-    """Templates by kind of message."""
-    return tomllib.loads(files("dispatch").joinpath("messages.toml").read_text("utf-8"))
+    """Templates by kind of message. Raises TemplateError."""
+    return load_texts("messages.toml")
 
 
-def confirm(case: RescueCase, vehicle: Vehicle, fault: Fault, terms: Terms) -> OutboxRecord:
+def confirm(case: RescueCase, vehicle: Vehicle, fault: Fault, *, promise_s: float) -> OutboxRecord:
     """To the station: a person decides whether a crew goes out."""
-    facts = _facts(case, vehicle, fault) | {"promise_min": terms.promise_min[case.zone]}
+    facts = _facts(case, vehicle, fault) | {"promise_min": promise_s / 60}
     return _message("rescue.confirm", f"case/{case.case_id}/confirm", facts)
 
 
@@ -84,75 +87,93 @@ def no_unit(case: RescueCase, vehicle: Vehicle, fault: Fault) -> OutboxRecord:
     return _message("rescue.no_unit", key, _facts(case, vehicle, fault))
 
 
-def arrival_warning(
-    case: RescueCase, vehicle: Vehicle, *, percent: int, due_at: datetime, now: datetime
-) -> OutboxRecord:
-    """To the station and the crew: so much of the promise is used up."""
-    left_min = remaining(due_at, now).total_seconds() / 60
-    facts: dict[str, Fact] = {
-        "case_id": str(case.case_id),
-        "unit_id": case.unit_id,
-        "vin": vehicle.vin,
-        "plate": vehicle.plate or vehicle.vin,
-        "state": case.state,
-        "percent": percent,
-        "due_at": due_at.isoformat(),
-        "left_min": round(left_min, 1),
-    }
-    kind = "clock.arrival" if left_min > 0 else "clock.arrival.missed"
-    return _message(kind, f"case/{case.case_id}/arrival/{percent}", facts)
-
-
 def reminder(
     vehicle_id: int,
     vehicle: Vehicle,
-    service: Service,
-    found: DueAssessment,
+    due: Sequence[DueService],
     *,
-    cycle: int,
+    number: int,
+    to_owner: bool,
 ) -> OutboxRecord:
-    """To the owner's station: a service came closer, in this cycle for the first time."""
-    assert found.state is not DueState.OK, "nothing to remind of"
-    rest = _rest(found)
+    """To the owner, or to the station alone where the owner wants no reminders: what is due.
+
+    All services of one vehicle in one message; `number` counts the vehicle's reminders.
+    """
+    assert due and all(d.found.state is not DueState.OK for d in due), "nothing to remind of"
+    ranked = sorted(due, key=lambda d: (-_URGENCY.index(d.found.state), d.service.kind))
+    worst = ranked[0].found.state
     facts: dict[str, Fact] = {
         "vin": vehicle.vin,
         "plate": vehicle.plate or vehicle.vin,
         "station_id": vehicle.preferred_station or None,
-        "service": service.kind,
-        "service_zh": service.zh,
-        "service_en": service.en,
+        "owner_ref": vehicle.owner_ref or None,
+        "state": worst,
+        "to": "owner" if to_owner else "station",
+    }
+    kind = f"maintenance.{worst}" if to_owner else "maintenance.worklist"
+    words = {
+        "items_zh": "；".join(_due_words(d, "zh") for d in ranked),
+        "items_en": "; ".join(_due_words(d, "en") for d in ranked),
+    }
+    made = _message(kind, f"maintenance/{vehicle_id}/{number}", facts, **words)
+    items = [_due_facts(d) for d in ranked]
+    return OutboxRecord(made.key, made.kind, {**made.body, "items": items})
+
+
+def undelivered(kind: str, key: str, *, channel: str, attempts: int, error: str) -> OutboxRecord:
+    """To the operators: a message of this kind was given up on a channel."""
+    facts: dict[str, Fact] = {
+        "about": kind,
+        "channel": channel,
+        "attempts": attempts,
+        "error": error,
+    }
+    return _message("notice.undelivered", f"undelivered/{key}", facts)
+
+
+def trial(subscription_id: str, channel: str, number: int) -> OutboxRecord:
+    """To one channel: whether it works."""
+    facts: dict[str, Fact] = {"channel": channel}
+    return _message("notice.test", f"trial/{subscription_id}/{number}", facts)
+
+
+_URGENCY = list(DueState)
+
+
+def _due_facts(due: DueService) -> dict[str, Fact]:
+    found = due.found
+    return {
+        "service": due.service.kind,
+        "service_zh": due.service.zh,
+        "service_en": due.service.en,
         "state": found.state,
         "reason": found.reason,
         "remaining_km": found.remaining_km,
         "remaining_days": found.remaining_days,
+        "remaining_h": found.remaining_h,
         "due_at": found.due_at.isoformat() if found.due_at else None,
     }
-    key = f"maintenance/{vehicle_id}/{service.kind}/{cycle}/{found.state}"
-    return _message(
-        f"maintenance.{found.state}", key, facts, rest_zh=rest["zh"], rest_en=rest["en"]
-    )
 
 
-def _rest(found: DueAssessment) -> dict[str, str]:
-    """What is left, or how far it is passed, and the forecast date."""
-    zh, en = "", ""
-    if found.remaining_km is not None:
-        past, km = found.remaining_km < 0, abs(found.remaining_km)
-        zh += f"，{'已超' if past else '还剩'} {km:.0f} 公里"
-        en += f", {km:.0f} km {'over' if past else 'left'}"
-    if found.remaining_days is not None:
-        past, days = found.remaining_days < 0, abs(found.remaining_days)
-        zh += f"，{'已超' if past else '还剩'} {days:.0f} 天"
-        en += f", {days:.0f} days {'over' if past else 'left'}"
+def _due_words(due: DueService, language: str) -> str:
+    """One service: its state, what is left or how far it is passed, the forecast date."""
+    words, found = load_texts("maintenance_words.toml"), due.found
+    name = due.service.zh if language == "zh" else due.service.en
+    said = [words[found.state][language].format(service=name)]
+    counters = {"km": found.remaining_km, "days": found.remaining_days, "h": found.remaining_h}
+    for unit, left in counters.items():
+        if left is not None:
+            side = "left" if left >= 0 else "over"
+            said.append(words[f"{side}_{unit}"][language].format(amount=abs(left)))
     if found.due_at is not None:
-        zh += f"，日期 {found.due_at:%Y-%m-%d}"
-        en += f", date {found.due_at:%Y-%m-%d}"
-    return {"zh": zh, "en": en}
+        said.append(words["date"][language].format(date=f"{found.due_at:%Y-%m-%d}"))
+    return ("，" if language == "zh" else ", ").join(said)
 
 
 def _facts(case: RescueCase, vehicle: Vehicle, fault: Fault) -> dict[str, Fact]:
     return {
         "case_id": str(case.case_id),
+        "station_id": None if case.owner == CALL_CENTRE else case.owner,
         "vin": vehicle.vin,
         "plate": vehicle.plate or vehicle.vin,
         "model": f"{vehicle.brand} {vehicle.model}".strip() or vehicle.profile,

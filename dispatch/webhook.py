@@ -18,6 +18,7 @@ import httpx
 import orjson
 
 from dispatch.delivery import Delivery, Outcome
+from dispatch.events import CONTENT_TYPE, bytes_of, is_event
 from model.clock import NS
 from model.effects import OutboxRecord
 
@@ -40,15 +41,22 @@ def body_of(record: OutboxRecord) -> bytes:
 class WebhookSender:
     """POSTs each message to one address. Safe to share between threads."""
 
-    def __init__(self, url: str, secret: bytes, *, timeout_s: float = 10.0) -> None:
-        self._url, self._secret = url, secret
+    def __init__(
+        self, url: str, secret: bytes, *, timeout_s: float = 10.0, events: bool = True
+    ) -> None:
+        self._url, self._secret, self._events = url, secret, events
         self._client = httpx.Client(timeout=timeout_s, follow_redirects=False)
 
     def send(self, record: OutboxRecord, now_ns: int) -> Delivery:
-        """One try; never raises."""
-        body, timestamp = body_of(record), str(now_ns // NS)
+        """One try; never raises. An event is taken and dropped where none are wanted."""
+        body, content_type = body_of(record), "application/json"
+        if is_event(record):
+            if not self._events:
+                return Delivery(Outcome.SENT)
+            body, content_type = bytes_of(record), CONTENT_TYPE
+        timestamp = str(now_ns // NS)
         headers = {
-            "Content-Type": "application/json",
+            "Content-Type": content_type,
             "X-Roadcall-Id": record.key,
             "X-Roadcall-Timestamp": timestamp,
             "X-Roadcall-Signature": sign(self._secret, timestamp, body),
@@ -67,7 +75,7 @@ class WebhookSender:
 def judge(status: int, retry_after: str = "") -> Delivery:
     """What a receiver's answer means."""
     if 200 <= status < 300:
-        return Delivery(Outcome.SENT)
+        return Delivery(Outcome.SENT, receipt=f"http {status}")
     if 400 <= status < 500 and status not in TRY_AGAIN:
         return Delivery(Outcome.DEAD, f"http {status}")
     wait_s = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0

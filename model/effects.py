@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.alerts import AlertTransition
-from model.codes import CodeReport
+from model.codes import CodeReport, EcuFact
 from model.frames import FrameBatch
 from model.log import BatchKey, StoredRecord
 from model.rescue import RescueCase
@@ -62,3 +62,6 @@ class Effects:
     cases: tuple[RescueCase, ...]
     outbox: tuple[OutboxRecord, ...]
     snapshot: VehicleSnapshot
+    facts: tuple[EcuFact, ...] = ()
+    #: What a bundle on trial would have said; stored, told to nobody.
+    shadow: tuple[AlertTransition, ...] = ()

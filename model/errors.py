@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class RoadcallError(Exception):
     """Base of every error Roadcall raises on purpose."""
@@ -54,3 +56,11 @@ class TransitionError(RoadcallError):
         reason = f": {why}" if why else ""
         super().__init__(f"{noun} in state {state} cannot {step}{reason}")
         self.noun, self.state, self.step = noun, state, step
+
+
+class BundleRefusedError(RoadcallError):
+    """Rules that do not come into force; what ran before goes on. `faults` has a line a fault."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(f"rules refused, {len(faults)} faults:\n" + "\n".join(faults))
+        self.faults = tuple(faults)

@@ -1,13 +1,8 @@
-"""Alerts, folded from their transitions: the same rows in whatever order they come, and how often.
+"""Alerts: one row each, as the last of its transitions tells it.
 
-What the vehicle says is folded (`state`, times, severity); what people did (`handling`) is theirs.
-A retraction ends a telling: what follows for the same alert is the whole truth.
-
-    state, changed_at    of the latest step; at the same moment the last of AlertState
-    severity             the highest of all steps
-    started_at, fired_at the earliest
-    evidence             of the earliest step of the highest severity
-    history              only while every step was history
+What the vehicle says is in the row (`state`, times, severity); what people did (`handling`) is
+theirs. Transitions of one vehicle are written in the order in which they were said, once
+(store/ledger.py). `history` stays only while every transition was history.
 """
 
 from __future__ import annotations
@@ -15,7 +10,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import zip_longest
 from typing import LiteralString
 
 import orjson
@@ -30,44 +24,38 @@ from store.database import Connection, UnknownRowError
 
 SELECT: LiteralString = (
     "select a.alert_id, v.vin, v.attrs ->> 'plate' as plate, a.rule_id, a.rule_version, a.instance,"
-    " a.severity, a.state, a.handling, a.history, a.started_at, a.fired_at, a.changed_at,"
-    " a.cleared_at, a.evidence, a.thresholds from alert a join vehicle v using (vehicle_id)"
+    " a.severity, a.state, a.handling, a.history, a.started_at, a.fired_at, "
+    " a.evidence_at as worst_at, a.changed_at, a.cleared_at, a.evidence, a.thresholds,"
+    " a.bundle_hash, a.profile_hash, a.reason, a.lead_s, a.suppressed_by, a.suppressed_until,"
+    " a.occurrence, a.first_alert_id, a.snoozed_until"
+    " from alert a join vehicle v using (vehicle_id)"
 )
 
-FOLD = """
+WRITE = """
 insert into alert as a (alert_id, vehicle_id, rule_id, rule_version, instance, severity, state,
-    history, started_at, fired_at, changed_at, cleared_at, evidence, evidence_at, thresholds)
+    history, started_at, fired_at, changed_at, cleared_at, evidence, evidence_at, thresholds,
+    bundle_hash, profile_hash, reason, lead_s)
 select t.alert_id, v.vehicle_id, t.rule_id, t.rule_version, t.instance, t.severity, t.state,
     t.history, t.started_at, t.fired_at, t.changed_at,
-    case when t.state = 'cleared' then t.changed_at end, t.evidence, t.evidence_at, t.thresholds
+    case when t.state = 'cleared' then t.changed_at end, t.evidence, t.evidence_at, t.thresholds,
+    t.bundle_hash, t.profile_hash, t.reason, t.lead_s
 from unnest(%s::uuid[], %s::text[], %s::text[], %s::int[], %s::text[], %s::smallint[], %s::text[],
             %s::bool[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::jsonb[],
-            %s::timestamptz[], %s::jsonb[])
+            %s::timestamptz[], %s::jsonb[], %s::text[], %s::text[], %s::text[], %s::float8[])
     as t (alert_id, vin, rule_id, rule_version, instance, severity, state, history, started_at,
-          fired_at, changed_at, evidence, evidence_at, thresholds)
+          fired_at, changed_at, evidence, evidence_at, thresholds, bundle_hash, profile_hash,
+          reason, lead_s)
 join vehicle v using (vin)
 order by t.alert_id
 on conflict (alert_id) do update set
-    severity = case when a.state = 'retracted' then excluded.severity
-        else greatest(a.severity, excluded.severity) end,
-    history = (a.history or a.state = 'retracted') and excluded.history,
-    started_at = case when a.state = 'retracted' then excluded.started_at
-        else least(a.started_at, excluded.started_at) end,
-    fired_at = case when a.state = 'retracted' then excluded.fired_at
-        else least(a.fired_at, excluded.fired_at) end,
-    (state, changed_at, cleared_at) = (
-        select s, at, case when s = 'cleared' then at end
-        from (values (a.state, a.changed_at), (excluded.state, excluded.changed_at)) both_ (s, at)
-        order by a.state = 'retracted' and s <> 'retracted' desc, at desc,
-            array_position(array['firing', 'stale', 'cleared', 'retracted'], s) desc
-        limit 1),
-    (evidence, evidence_at, thresholds, rule_version) = (
-        select e, at, h, version
-        from (values (a.severity, a.evidence_at, a.evidence, a.thresholds, a.rule_version),
-                     (excluded.severity, excluded.evidence_at, excluded.evidence,
-                      excluded.thresholds, excluded.rule_version)) both_ (s, at, e, h, version)
-        where a.state <> 'retracted' or at = excluded.evidence_at and s = excluded.severity
-        order by s desc, at limit 1)
+    (rule_version, severity, state, started_at, fired_at, changed_at, cleared_at, evidence,
+     evidence_at, thresholds, bundle_hash, profile_hash, reason, lead_s)
+    = row (excluded.rule_version, excluded.severity, excluded.state, excluded.started_at,
+     excluded.fired_at, excluded.changed_at, excluded.cleared_at, excluded.evidence,
+     excluded.evidence_at, excluded.thresholds, excluded.bundle_hash, excluded.profile_hash,
+     excluded.reason, excluded.lead_s),
+    history = a.history and excluded.history,
+    grouped = a.grouped and excluded.severity <= a.severity
 """
 
 
@@ -86,46 +74,54 @@ class StoredAlert(Record):
     history: bool
     started_at: datetime
     fired_at: datetime
+    worst_at: datetime
     changed_at: datetime
     cleared_at: datetime | None
     evidence: dict[str, float]
     thresholds: dict[str, float]
+    bundle_hash: str = ""
+    profile_hash: str = ""
+    reason: str = ""
+    lead_s: float = 30.0
+    suppressed_by: str | None = None  # mode:…, silence:…, rule:…, storm:…; None = people are told
+    suppressed_until: datetime | None = None
+    occurrence: int = 1
+    first_alert_id: uuid.UUID | None = None
+    snoozed_until: datetime | None = None
 
 
-def fold(conn: Connection, transitions: Iterable[AlertTransition]) -> list[uuid.UUID]:
-    """Write transitions into their alerts; which alerts were touched."""
-    tellings: dict[uuid.UUID, list[list[AlertTransition]]] = {}
+def write(conn: Connection, transitions: Iterable[AlertTransition]) -> list[uuid.UUID]:
+    """Write transitions, in the order in which they were said; which alerts were touched."""
+    told: dict[uuid.UUID, list[AlertTransition]] = {}
     for t in transitions:
-        told = tellings.setdefault(t.alert_id, [[]])
-        if told[-1] and told[-1][-1].state is AlertState.RETRACTED:
-            told.append([])
-        told[-1].append(t)
-    for turn in zip_longest(*tellings.values()):
-        rows = [_folded(steps) for steps in turn if steps is not None]
-        conn.execute(FOLD, [list(column) for column in zip(*rows, strict=True)])
-    return list(tellings)
+        told.setdefault(t.alert_id, []).append(t)
+    if told:
+        rows = [_row(steps[-1], all(t.history for t in steps)) for steps in told.values()]
+        conn.execute(WRITE, [list(column) for column in zip(*rows, strict=True)])
+    return list(told)
 
 
-def _folded(steps: list[AlertTransition]) -> tuple[object, ...]:
-    """One row of FOLD; ranks moments as the database keeps them, in whole us."""
-    order = list(AlertState)
-    last = max(steps, key=lambda t: (t.at_ns // 1000, order.index(t.state)))
-    worst = min(steps, key=lambda t: (-t.severity, t.at_ns // 1000))
+def _row(t: AlertTransition, history: bool) -> tuple[object, ...]:
+    """One row of WRITE."""
     return (
-        last.alert_id,
-        last.vin,
-        last.rule_id,
-        worst.rule_version,
-        last.instance,
-        int(worst.severity),
-        last.state,
-        all(t.history for t in steps),
-        utc(min(t.started_ns for t in steps)),
-        utc(min(t.at_ns for t in steps)),
-        utc(last.at_ns),
-        orjson.dumps(worst.evidence).decode(),
-        utc(worst.at_ns),
-        orjson.dumps(worst.thresholds).decode(),
+        t.alert_id,
+        t.vin,
+        t.rule_id,
+        t.rule_version,
+        t.instance,
+        int(t.severity),
+        t.state,
+        history,
+        utc(t.started_ns),
+        utc(t.fired_ns),
+        utc(t.at_ns),
+        orjson.dumps(t.evidence).decode(),
+        utc(t.worst_ns),
+        orjson.dumps(t.thresholds).decode(),
+        t.bundle_hash,
+        t.profile_hash,
+        t.reason,
+        t.lead_s,
     )
 
 

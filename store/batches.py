@@ -11,6 +11,8 @@ from model.log import BatchKey
 from store.database import Connection
 
 Batch = tuple[BatchKey, str, int]
+#: Rows one `prune` takes; each is about 100 bytes.
+PRUNE_LIMIT = 10_000
 
 
 class Claim(StrEnum):
@@ -32,6 +34,12 @@ select b.gateway_id, b.vin, b.batch_id, b.part::int, b.digest
 from pushed_batch b
 join unnest(%s::text[], %s::text[], %s::text[], %s::smallint[]) k (gateway_id, vin, batch_id, part)
 using (gateway_id, vin, batch_id, part)
+"""
+
+#: Rivals pass each other's rows over.
+PRUNE = """
+delete from pushed_batch where ctid = any(array(
+    select ctid from pushed_batch where received_at < %s limit %s for update skip locked))
 """
 
 
@@ -58,9 +66,9 @@ def claim(conn: Connection, batches: Sequence[Batch]) -> list[Claim]:
     return claims
 
 
-def prune(conn: Connection, older_than: datetime) -> int:
-    """Forget keys received before a moment; how many."""
-    return conn.execute("delete from pushed_batch where received_at < %s", [older_than]).rowcount
+def prune(conn: Connection, older_than: datetime, limit: int = PRUNE_LIMIT) -> int:
+    """Forget keys received before a moment; how many. Call again while it returns `limit`."""
+    return conn.execute(PRUNE, [older_than, limit]).rowcount
 
 
 def _key(row: tuple[object, ...]) -> BatchKey:

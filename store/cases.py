@@ -14,14 +14,45 @@ from model.errors import RoadcallError
 from model.rescue import CaseState, RescueCase
 from store.database import Connection, UnknownRowError
 
-CLOSED = [CaseState.CLEARED, CaseState.CANCELLED]
+CLOSED = [
+    CaseState.CLEARED, CaseState.CANCELLED, CaseState.KILLED, CaseState.GONE_ON_ARRIVAL,
+]  # fmt: skip
+OPEN_ONLY: LiteralString = "c.state not in ('cleared', 'cancelled', 'killed', 'gone_on_arrival')"
 SELECT: LiteralString = (
     "select c.case_id, c.alert_id, v.vin, c.severity, c.state, c.latitude_deg, c.longitude_deg,"
-    " c.zone, c.requested_at, c.unit_id, c.offered_at, c.declined_by, c.version"
-    " from rescue_case c join vehicle v using (vehicle_id)"
+    " c.zone, c.requested_at, c.source, c.note, c.needed, c.thermal, c.owner, c.unit_id,"
+    " c.offered_at, c.declined_by, c.asked, c.confirmed_at, c.promised_at, c.eta_at, c.arrived_at,"
+    " c.arrived_m, c.proven_at, c.second_unit_id, c.second_at, c.second_joined, c.seconds_asked,"
+    " c.closed_at, c.version from rescue_case c join vehicle v using (vehicle_id)"
 )
+INSERT = """
+insert into rescue_case (case_id, alert_id, vehicle_id, severity, state, latitude_deg,
+    longitude_deg, zone, requested_at, source, note, needed, thermal, owner, unit_id, offered_at,
+    declined_by, confirmed_at, version)
+select %(case_id)s, %(alert_id)s, v.vehicle_id, %(severity)s, %(state)s, %(latitude_deg)s,
+    %(longitude_deg)s, %(zone)s, %(requested_at)s, %(source)s, %(note)s, %(needed)s, %(thermal)s,
+    %(owner)s, %(unit_id)s, %(offered_at)s, %(declined_by)s, %(confirmed_at)s, %(version)s
+from vehicle v where vin = %(vin)s and (%(source)s <> 'alert' or not exists (
+    select from rescue_case c where c.vehicle_id = v.vehicle_id and c.severity >= %(severity)s
+    and c.state not in ('cleared', 'cancelled', 'killed', 'gone_on_arrival')))
+on conflict do nothing
+"""
+#: Everything a step may change.
+UPDATE = """
+update rescue_case set state = %(state)s, latitude_deg = %(latitude_deg)s,
+    longitude_deg = %(longitude_deg)s, zone = %(zone)s, owner = %(owner)s, unit_id = %(unit_id)s,
+    offered_at = %(offered_at)s, declined_by = %(declined_by)s, asked = %(asked)s,
+    confirmed_at = %(confirmed_at)s, promised_at = %(promised_at)s, eta_at = %(eta_at)s,
+    arrived_at = %(arrived_at)s, arrived_m = %(arrived_m)s, proven_at = %(proven_at)s,
+    second_unit_id = %(second_unit_id)s, second_at = %(second_at)s,
+    second_joined = %(second_joined)s, seconds_asked = %(seconds_asked)s,
+    closed_at = %(closed_at)s, version = %(version)s
+where case_id = %(case_id)s and version = %(version)s - 1
+"""
 #: Rivals pass a locked row over instead of waiting for it.
-CLAIM: LiteralString = " order by c.requested_at limit 1 for update of c skip locked"
+LOCK_ONE: LiteralString = " limit 1 for update of c skip locked"
+CLAIM: LiteralString = " order by c.requested_at" + LOCK_ONE
+CLAIM_WORST: LiteralString = " order by c.severity desc, c.requested_at" + LOCK_ONE
 
 
 class CaseChangedError(RoadcallError):
@@ -32,24 +63,14 @@ class CaseChangedError(RoadcallError):
 
 
 def insert_requested(conn: Connection, requested: Sequence[RescueCase]) -> None:
-    """Open cases; one that exists stays as it is. Their alerts must be stored."""
+    """Open cases; one that exists stays as it is. Their alerts must be stored.
+
+    A car whose rescue is under way needs no second one for another alert that is no worse.
+    """
     if not requested:
         return
     ordered = sorted(requested, key=lambda c: c.case_id)
-    conn.cursor().executemany(
-        "insert into rescue_case (case_id, alert_id, vehicle_id, severity, state, latitude_deg,"
-        " longitude_deg, zone, requested_at, unit_id, offered_at, declined_by, version)"
-        " select %s, %s, vehicle_id, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s"
-        " from vehicle where vin = %s on conflict do nothing",
-        [
-            (
-                c.case_id, c.alert_id, int(c.severity), c.state, c.latitude_deg, c.longitude_deg,
-                c.zone, c.requested_at, c.unit_id, c.offered_at, list(c.declined_by), c.version,
-                c.vin,
-            )
-            for c in ordered
-        ],
-    )  # fmt: skip
+    conn.cursor().executemany(INSERT, [_values(c) for c in ordered])
 
 
 def follow(conn: Connection, replaced: Iterable[tuple[uuid.UUID, uuid.UUID]]) -> None:
@@ -66,6 +87,11 @@ def find(conn: Connection, case_id: uuid.UUID) -> RescueCase:
     return _only(_rows(conn, " where c.case_id = %s", [case_id]))
 
 
+def many(conn: Connection, case_ids: Sequence[str]) -> list[RescueCase]:
+    """Those of some cases that exist."""
+    return _rows(conn, " where c.case_id = any(%s::uuid[])", [list(case_ids)])
+
+
 def lock(conn: Connection, case_id: uuid.UUID) -> RescueCase:
     """One case, nobody else's until the transaction ends. Raises UnknownRowError."""
     return _only(_rows(conn, " where c.case_id = %s for update of c", [case_id]))
@@ -73,17 +99,27 @@ def lock(conn: Connection, case_id: uuid.UUID) -> RescueCase:
 
 def save(conn: Connection, case: RescueCase) -> None:
     """Write a changed case over the version before it. Raises CaseChangedError."""
-    changed = conn.execute(
-        "update rescue_case set state = %s, unit_id = %s, offered_at = %s, declined_by = %s,"
-        " zone = %s, latitude_deg = %s, longitude_deg = %s, version = %s"
-        " where case_id = %s and version = %s",
-        [
-            case.state, case.unit_id, case.offered_at, list(case.declined_by), case.zone,
-            case.latitude_deg, case.longitude_deg, case.version, case.case_id, case.version - 1,
-        ],
-    )  # fmt: skip
+    changed = conn.execute(UPDATE, _values(case))
     if changed.rowcount != 1:
         raise CaseChangedError(case.case_id, case.version - 1)
+
+
+def observe(
+    conn: Connection,
+    case_id: uuid.UUID,
+    *,
+    eta_at: datetime | None,
+    proven_at: datetime | None,
+) -> None:
+    """What a unit's position says; no step of anybody, so the version stays. Lock the case first.
+
+    The first proof counts.
+    """
+    conn.execute(
+        "update rescue_case set eta_at = %s, proven_at = coalesce(proven_at, %s)"
+        " where case_id = %s",
+        [eta_at, proven_at, case_id],
+    )
 
 
 def claim_without_clock(conn: Connection, kind: str) -> RescueCase | None:
@@ -91,16 +127,17 @@ def claim_without_clock(conn: Connection, kind: str) -> RescueCase | None:
     return _first(
         _rows(
             conn,
-            " where c.state <> all(%s) and not exists"
-            " (select from clock k where k.case_id = c.case_id and k.kind = %s)" + CLAIM,
-            [CLOSED, kind],
+            " where " + OPEN_ONLY + " and not exists (select from clock k"
+            " where k.noun = 'rescue_case' and k.noun_id = c.case_id::text and k.kind = %s)"
+            + CLAIM,
+            [kind],
         )
     )
 
 
 def claim_confirmed(conn: Connection) -> RescueCase | None:
-    """The oldest case that waits for a crew, locked."""
-    return _first(_rows(conn, " where c.state = %s" + CLAIM, [CaseState.CONFIRMED]))
+    """Of the cases that wait for a crew the most severe, of these the oldest, locked."""
+    return _first(_rows(conn, " where c.state = %s" + CLAIM_WORST, [CaseState.CONFIRMED]))
 
 
 def claim_offered_before(conn: Connection, moment: datetime) -> RescueCase | None:
@@ -108,6 +145,61 @@ def claim_offered_before(conn: Connection, moment: datetime) -> RescueCase | Non
     return _first(
         _rows(
             conn, " where c.state = %s and c.offered_at < %s" + CLAIM, [CaseState.OFFERED, moment]
+        )
+    )
+
+
+def claim_broadcast_over(conn: Connection, confirmed_before: datetime) -> RescueCase | None:
+    """A broadcast nobody has taken in time, or that nobody is left to take, locked."""
+    return _first(
+        _rows(
+            conn,
+            " where c.state = 'broadcast' and (c.confirmed_at <= %s or c.asked = '{}')" + CLAIM,
+            [confirmed_before],
+        )
+    )
+
+
+def claim_second_before(conn: Connection, moment: datetime) -> RescueCase | None:
+    """A case whose second crew was asked before that and has not answered, locked."""
+    return _first(
+        _rows(
+            conn,
+            " where c.state in ('accepted', 'en_route') and not c.second_joined"
+            " and c.second_at <= %s" + CLAIM,
+            [moment],
+        )
+    )
+
+
+def claim_late(
+    conn: Connection, now: datetime, *, percent: float, asked_at_most: int
+) -> RescueCase | None:
+    """A case that will miss its arrival promise: so much of it is used, and the crew's ETA is
+    unknown, later, or past without the crew; locked.
+    """
+    return _first(
+        _rows(
+            conn,
+            " join clock k on k.noun = 'rescue_case' and k.noun_id = c.case_id::text"
+            " and k.kind = 'arrival' and k.stopped_at is null"
+            " where c.state in ('accepted', 'en_route') and c.second_unit_id is null"
+            " and c.seconds_asked < %s"
+            " and (c.eta_at is null or c.eta_at > k.due_at or c.eta_at <= %s)"
+            " and k.started_at + (k.due_at - k.started_at) * %s::float8 / 100 <= %s" + CLAIM,
+            [asked_at_most, now, percent, now],
+        )
+    )
+
+
+def claim_unanswered(conn: Connection, severity: int, before: datetime) -> RescueCase | None:
+    """A case of at least that severity nobody has confirmed since then, locked."""
+    return _first(
+        _rows(
+            conn,
+            " where c.state in ('requested', 'geocoded') and c.severity >= %s"
+            " and c.requested_at <= %s" + CLAIM,
+            [severity, before],
         )
     )
 
@@ -125,7 +217,7 @@ def page(
     return _rows(
         conn,
         " where (%s::timestamptz is null or (c.requested_at, c.case_id) < (%s, %s::uuid))"
-        " and (not %s or c.state not in ('cleared', 'cancelled'))"
+        " and (not %s or " + OPEN_ONLY + ")"
         " and (%s::text is null or v.vin = %s)"
         " order by c.requested_at desc, c.case_id desc limit %s",
         [moment, moment, case_id, open_only, vin, vin, limit],
@@ -135,6 +227,15 @@ def page(
 def of_alert(conn: Connection, alert_id: uuid.UUID) -> RescueCase | None:
     """The case an alert opened, if it did."""
     return _first(_rows(conn, " where c.alert_id = %s", [alert_id]))
+
+
+def _values(case: RescueCase) -> dict[str, object]:
+    return case.model_dump() | {
+        "severity": int(case.severity),
+        "needed": list(case.needed),
+        "declined_by": list(case.declined_by),
+        "asked": list(case.asked),
+    }
 
 
 def _rows(conn: Connection, tail: LiteralString, values: Sequence[object]) -> list[RescueCase]:

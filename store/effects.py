@@ -6,12 +6,22 @@ with the number of uploads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from model.alerts import AlertTransition
 from model.effects import Effects, OutboxRecord, VehicleSnapshot
 from model.rescue import RescueCase
-from store import alerts, cases, frame_block, notify, outbox, segments, signal_names, vehicle_state
+from store import (
+    alerts,
+    cases,
+    frame_block,
+    notify,
+    outbox,
+    segments,
+    shadow_alerts,
+    signal_names,
+    vehicle_state,
+)
 from store.database import Connection
 
 
@@ -38,18 +48,23 @@ def write(conn: Connection, effects: Sequence[Effects]) -> None:
             [c for e in effects for c in e.cases],
             [o for e in effects for o in e.outbox],
         )
+        shadow_alerts.write(conn, [t for e in effects for t in e.shadow])
 
 
 def correct(
     conn: Connection,
-    snapshot: VehicleSnapshot,
-    transitions: Iterable[AlertTransition],
+    snapshots: Sequence[VehicleSnapshot],
+    transitions: Sequence[AlertTransition],
     requested: Sequence[RescueCase],
+    shadow: Sequence[AlertTransition] = (),
 ) -> None:
-    """Write what a look at one vehicle without a new upload found: a tick, a run over history."""
+    """Write what a look at vehicles without a new upload found: a tick, a run over history."""
+    if not snapshots:
+        return
     with conn.pipeline():
-        vehicle_state.save_memory(conn, snapshot)
-        _write_people(conn, list(transitions), requested, [])
+        vehicle_state.save_memory(conn, snapshots)
+        _write_people(conn, transitions, requested, [])
+        shadow_alerts.write(conn, shadow)
 
 
 def _write_people(
@@ -58,7 +73,7 @@ def _write_people(
     requested: Sequence[RescueCase],
     records: Sequence[OutboxRecord],
 ) -> None:
-    touched = alerts.fold(conn, transitions)
+    touched = alerts.write(conn, transitions)
     cases.insert_requested(conn, requested)
     outbox.add(conn, *records)
     notify.tell(conn, [f"alert:{a}" for a in touched] + [f"case:{c.case_id}" for c in requested])

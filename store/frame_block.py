@@ -24,6 +24,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import LiteralString
 
 import numpy as np
 import zstandard
@@ -50,6 +51,16 @@ COPY = (
 )
 READ = (
     "select b.frames, b.received_at, v.vin from frame_block b join vehicle v using (vehicle_id)"
+    " where b.vehicle_id = %s and b.time >= %s and b.time < %s and b.t_end >= %s"
+    " order by b.block_id"
+)
+#: The same with blocks that alerts keep past retention.
+READ_KEPT = (
+    "select b.frames, b.received_at, v.vin from (select block_id, vehicle_id, time, t_end,"
+    " received_at, frames from frame_block union all select e.block_id, e.vehicle_id, e.time,"
+    " e.t_end, e.received_at, e.frames from evidence_block e"
+    " where not exists (select 1 from frame_block f where f.vehicle_id = e.vehicle_id"
+    " and f.time = e.time and f.block_id = e.block_id)) b join vehicle v using (vehicle_id)"
     " where b.vehicle_id = %s and b.time >= %s and b.time < %s and b.t_end >= %s"
     " order by b.block_id"
 )
@@ -195,7 +206,13 @@ def _hours(batch: FrameBatch) -> Iterator[FrameBatch]:
 
 
 def read_frames(
-    conn: Connection, vehicle_id: int, from_ns: int, to_ns: int, limit_frames: int
+    conn: Connection,
+    vehicle_id: int,
+    from_ns: int,
+    to_ns: int,
+    limit_frames: int,
+    *,
+    query: LiteralString = READ,
 ) -> list[FrameBatch]:
     """What a vehicle sent with from_ns <= observed_ns < to_ns, upload by upload, as it arrived.
 
@@ -205,7 +222,7 @@ def read_frames(
     total = 0
     with conn.cursor(binary=True) as cur:
         rows = cur.stream(
-            READ, [vehicle_id, utc(from_ns - SPAN_NS), utc(to_ns + 999), utc(from_ns)]
+            query, [vehicle_id, utc(from_ns - SPAN_NS), utc(to_ns + 999), utc(from_ns)]
         )
         for frames, received_at, vin in rows:
             assert isinstance(frames, bytes) and isinstance(received_at, datetime)
@@ -216,3 +233,15 @@ def read_frames(
                 raise LimitExceededError(what="frames read", limit=limit_frames, got=total)
             batches.append(block.take(np.flatnonzero(inside)))
     return [b for b in batches if len(b)]
+
+
+def span(conn: Connection, vehicle_id: int) -> tuple[int, int] | None:
+    """Oldest and newest stored moment of a vehicle in ns, to the microsecond; None: no frames."""
+    row = conn.execute(
+        "select min(time), max(t_end) from frame_block where vehicle_id = %s", [vehicle_id]
+    ).fetchone()
+    assert row is not None
+    first, last = row
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return None
+    return ns_of(first), ns_of(last) + 999

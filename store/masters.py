@@ -10,9 +10,11 @@ from datetime import datetime
 
 from psycopg.rows import class_row, dict_row
 
+from model.masters import PartStock, Person, Region
 from model.vehicle import Record, RescueUnit, Station, Vehicle
 from model.wire import partition_of
 from store.database import Connection, UnknownRowError
+from store.upserts import all_rows, upsert
 
 TOKEN_BYTES = 32
 
@@ -69,6 +71,11 @@ def vehicle_of(vin: object, profile: object, attrs: object) -> Vehicle:
     """The record from its three columns."""
     assert isinstance(attrs, dict)
     return Vehicle.model_validate({**attrs, "vin": vin, "profile": profile})
+
+
+def vehicle_in(record: Vehicle) -> Vehicle:
+    """The vehicle inside a record that holds more."""
+    return Vehicle.model_construct(**{n: getattr(record, n) for n in Vehicle.model_fields})
 
 
 def vehicles(conn: Connection, vins: Iterable[str]) -> dict[str, StoredVehicle]:
@@ -153,43 +160,59 @@ def find_gateway(conn: Connection, token_sha256: bytes) -> Gateway | None:
 
 def upsert_stations(conn: Connection, stations: Sequence[Station]) -> None:
     """Create or change stations."""
-    conn.cursor().executemany(
-        "insert into station values (%(station_id)s, %(name)s, %(name_en)s, %(latitude_deg)s,"
-        " %(longitude_deg)s, %(zone)s) on conflict (station_id) do update set name = excluded.name,"
-        " name_en = excluded.name_en, latitude_deg = excluded.latitude_deg,"
-        " longitude_deg = excluded.longitude_deg, zone = excluded.zone",
-        [s.model_dump(mode="json") for s in sorted(stations, key=lambda s: s.station_id)],
-    )
+    ordered = sorted(stations, key=lambda s: s.station_id)
+    upsert(conn, "station", ["station_id"], [s.model_dump(mode="json") for s in ordered])
 
 
 def stations(conn: Connection) -> list[Station]:
     """All stations."""
-    with conn.cursor(row_factory=class_row(Station)) as cur:
-        return cur.execute("select * from station order by station_id").fetchall()
+    return all_rows(conn, "station", ["station_id"], Station)
+
+
+def regions(conn: Connection) -> list[Region]:
+    """All regions."""
+    return all_rows(conn, "region", ["region_id"], Region)
+
+
+def persons(conn: Connection, station_id: str | None = None) -> list[Person]:
+    """Persons of one station, or all, with their certificates."""
+    with conn.cursor(row_factory=dict_row) as cur:
+        rows = cur.execute(
+            "select p.person_id, p.station_id, p.region_id, p.role, p.skill_level, p.skills,"
+            " p.languages, p.active, coalesce(jsonb_agg(to_jsonb(c) - 'person_id'"
+            "   order by c.kind, c.valid_from) filter (where c.kind is not null), '[]')"
+            "   as certificates"
+            " from person p left join certificate c using (person_id)"
+            " where %(station)s::text is null or p.station_id = %(station)s"
+            " group by p.person_id order by p.person_id",
+            {"station": station_id},
+        ).fetchall()
+    return [Person.model_validate(row) for row in rows]
+
+
+def part_stocks(conn: Connection, part_no: str) -> list[PartStock]:
+    """Where a part is, the quickest first; warehouses that have none come last."""
+    with conn.cursor(row_factory=class_row(PartStock)) as cur:
+        return cur.execute(
+            "select * from part_stock where part_no = %s"
+            " order by quantity = 0, eta_h nulls last, warehouse",
+            [part_no],
+        ).fetchall()
 
 
 def upsert_units(conn: Connection, units: Sequence[RescueUnit]) -> None:
-    """Create or change rescue units."""
-    conn.cursor().executemany(
-        "insert into rescue_unit values (%(unit_id)s, %(station_id)s, %(name)s, %(capabilities)s,"
-        " %(on_duty)s, %(latitude_deg)s, %(longitude_deg)s, null) on conflict (unit_id) do update"
-        " set station_id = excluded.station_id, name = excluded.name,"
-        " capabilities = excluded.capabilities, on_duty = excluded.on_duty,"
-        " latitude_deg = excluded.latitude_deg, longitude_deg = excluded.longitude_deg",
-        [
-            {**u.model_dump(), "capabilities": sorted(u.capabilities)}
-            for u in sorted(units, key=lambda u: u.unit_id)
-        ],
-    )
+    """Create or change rescue units; `set_duty` alone signs a known one on or off."""
+    ordered = sorted(units, key=lambda u: u.unit_id)
+    rows = [u.model_dump(mode="json") for u in ordered]
+    upsert(conn, "rescue_unit", ["unit_id"], rows, keep="on_duty")
 
 
 def units(conn: Connection) -> list[StoredUnit]:
     """All rescue units and what they are at."""
-    with conn.cursor(row_factory=dict_row) as cur:
-        rows = cur.execute("select * from rescue_unit order by unit_id").fetchall()
-    return [
-        StoredUnit(case_id=row.pop("case_id"), unit=RescueUnit.model_validate(row)) for row in rows
-    ]
+    found = all_rows(conn, "rescue_unit", ["unit_id"], RescueUnit)
+    rows = conn.execute("select unit_id, case_id from rescue_unit where case_id is not null")
+    engaged = {str(unit_id): uuid.UUID(str(case_id)) for unit_id, case_id in rows}
+    return [StoredUnit(unit=u, case_id=engaged.get(u.unit_id)) for u in found]
 
 
 def free_units(conn: Connection) -> list[RescueUnit]:

@@ -30,16 +30,17 @@ class ClaimedRecord:
     attempts: int
 
 
-def add(conn: Connection, *records: OutboxRecord) -> None:
-    """Send them soon; a key already here is not sent again."""
+def add(conn: Connection, *records: OutboxRecord, not_before: datetime | None = None) -> None:
+    """Send them soon, or from a moment on; a key already here is not sent again."""
     if not records:
         return
     ordered = sorted({r.key: r for r in records}.values(), key=lambda r: r.key)
     conn.execute(
         "insert into outbox (key, kind, body, next_attempt_at)"
-        " select *, now() from unnest(%s::text[], %s::text[], %s::jsonb[])"
+        " select r.*, coalesce(%s, now()) from unnest(%s::text[], %s::text[], %s::jsonb[]) r"
         " on conflict (key) do nothing",
         [
+            not_before,
             [r.key for r in ordered],
             [r.kind for r in ordered],
             [orjson.dumps(r.body).decode() for r in ordered],
@@ -97,3 +98,14 @@ def counts(conn: Connection) -> dict[str, int]:
         " else 'waiting' end, count(*)::int from outbox group by 1"
     )
     return {"waiting": 0, "sent": 0, "dead": 0} | {str(k): int(str(n)) for k, n in rows}
+
+
+def add_for_channels(conn: Connection, record: OutboxRecord) -> int:
+    """Write a message that leaves on subscriptions only; its number."""
+    row = conn.execute(
+        "insert into outbox (key, kind, body, sent_at) values (%s, %s, %s, now())"
+        " returning outbox_id",
+        [record.key, record.kind, orjson.dumps(record.body).decode()],
+    ).fetchone()
+    assert row is not None and isinstance(row[0], int)
+    return row[0]

@@ -1,5 +1,7 @@
 """Forgetting old bulk rows, only when told to: nothing is dropped behind anybody's back.
 
+What alerts were raised from is set aside first (store/evidence.py).
+
 A background retention policy would drop a replayed old log while it is being looked at.
 """
 
@@ -10,6 +12,7 @@ from typing import Literal
 
 from psycopg import sql
 
+from store import evidence
 from store.database import Connection
 from store.migrate import has_timescale
 
@@ -24,6 +27,10 @@ def prune(conn: Connection, table: Bulk, before: datetime) -> int:
 
     How many rows, or chunks, went.
     """
+    if table == "frame_block":
+        evidence.keep_frames(conn, before)
+    else:
+        evidence.keep_context(conn, before)
     if has_timescale(conn):
         chunks = conn.execute("select drop_chunks(%s, older_than => %s)", [table, before])
         return len(chunks.fetchall())

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from model.catalogue import catalogue
+from model.catalogue import find_signal
 from model.signals import SignalTable
 from store.database import Connection
 
@@ -24,7 +24,7 @@ INSERT = (
 
 def stored_name(profile: str, name: str) -> str:
     """The name in table `signal`."""
-    return name if name in catalogue() else f"{profile}:{name}"
+    return name if find_signal(name) else f"{profile}:{name}"
 
 
 def profile_name(profile: str, stored: str) -> str:

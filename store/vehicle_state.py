@@ -135,9 +135,9 @@ def names_in(snapshots: Sequence[tuple[VehicleSnapshot, str]]) -> set[str]:
     return {stored_name(profile, n) for s, profile in snapshots for n in s.last.values}
 
 
-def save_memory(conn: Connection, snapshot: VehicleSnapshot) -> None:
+def save_memory(conn: Connection, snapshots: Sequence[VehicleSnapshot]) -> None:
     """Write memory and times back; the values stay as they are."""
-    upsert(conn, [(replace(snapshot, last=LastValues()), "")], {})
+    upsert(conn, [(replace(snapshot, last=LastValues()), "") for snapshot in snapshots], {})
 
 
 Values = dict[int, tuple[float, int]]

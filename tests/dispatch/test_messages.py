@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import string
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
 
 from dispatch import messages
-from dispatch.messages import Fault, Service
+from dispatch.messages import DueService, Fault, Service
 from dispatch.terms import load_terms
 from model.effects import OutboxRecord
 from model.maintenance import DueAssessment, DueState
@@ -44,28 +44,29 @@ TERMS = load_terms()
 CASE_ID = "00000000-0000-0000-0000-000000000001"
 
 
-def due(state: DueState, km: float | None, days: float | None) -> OutboxRecord:
+def due(state: DueState, km: float | None, days: float | None) -> DueService:
     found = DueAssessment(
         state=state, remaining_km=km, remaining_days=days, due_at=NOW, reason="km"
     )
-    return messages.reminder(41, CAR, OIL, found, cycle=3)
+    return DueService(service=OIL, found=found)
 
 
-def warning(percent: int, minutes: float) -> OutboxRecord:
-    due_at = NOW + timedelta(minutes=minutes)
-    return messages.arrival_warning(CASE, CAR, percent=percent, due_at=due_at, now=NOW)
+def reminder(number: int, *found: DueService, to_owner: bool = True) -> OutboxRecord:
+    return messages.reminder(41, CAR, found, number=number, to_owner=to_owner)
 
 
+SOON = due(DueState.DUE_SOON, 400, 12)
 EVERY = {
-    f"case/{CASE_ID}/confirm": messages.confirm(CASE, CAR, FAULT, TERMS),
+    f"case/{CASE_ID}/confirm": messages.confirm(CASE, CAR, FAULT, promise_s=1800),
     f"case/{CASE_ID}/offer/2": messages.offer(CASE, CAR, FAULT, UNIT, eta_s=754, terms=TERMS),
     f"case/{CASE_ID}/withdrawn/2": messages.withdrawn(CASE, CAR, "u1"),
     f"case/{CASE_ID}/no_unit/2": messages.no_unit(CASE, CAR, FAULT),
-    f"case/{CASE_ID}/arrival/80": warning(80, 6),
-    f"case/{CASE_ID}/arrival/100": warning(100, -1),
-    "maintenance/41/oil_service/3/due_soon": due(DueState.DUE_SOON, 400, 12),
-    "maintenance/41/oil_service/3/due": due(DueState.DUE, -10, 5),
-    "maintenance/41/oil_service/3/overdue": due(DueState.OVERDUE, -1200, None),
+    "maintenance/41/1": reminder(1, SOON),
+    "maintenance/41/2": reminder(2, due(DueState.DUE, -10, 5)),
+    "maintenance/41/3": reminder(3, SOON, due(DueState.OVERDUE, -1200, None)),
+    "maintenance/41/4": reminder(4, SOON, to_owner=False),
+    "undelivered/7": messages.undelivered("x", "7", channel="c", attempts=3, error="http 500"),
+    "trial/s/1": messages.trial("s", "c", 1),
 }
 
 
@@ -118,15 +119,21 @@ def test_an_offer_in_words() -> None:
 
 
 def test_a_reminder_in_words() -> None:
-    assert EVERY["maintenance/41/oil_service/3/due_soon"].body["en"] == (
-        "Maintenance reminder: oil service of 浙A12345 is due soon, 400 km left, 12 days left, "
-        "date 2025-03-01."
+    assert EVERY["maintenance/41/1"].body["en"] == (
+        "Maintenance reminder for 浙A12345: oil service due soon, 400 km left, 12 days left, "
+        "date 2025-03-01. Please answer: book, later or no."
     )
-    assert EVERY["maintenance/41/oil_service/3/overdue"].body["zh"] == (
-        "保养提醒：浙A12345 的机油保养已逾期，已超 1200 公里，日期 2025-03-01。"
+    worst = EVERY["maintenance/41/3"]
+    assert worst.kind == "maintenance.overdue"
+    assert worst.body["zh"] == (
+        "保养逾期提醒：浙A12345：机油保养已逾期，已超 1200 公里，日期 2025-03-01；"
+        "机油保养即将到期，还剩 400 公里，还剩 12 天，日期 2025-03-01。"
+        "请尽快进站。回复预约、稍后或不需要。"
     )
+    assert [i["state"] for i in worst.body["items"]] == ["overdue", "due_soon"]
 
 
-def test_a_broken_promise_has_its_own_words() -> None:
-    assert EVERY[f"case/{CASE_ID}/arrival/80"].kind == "clock.arrival"
-    assert EVERY[f"case/{CASE_ID}/arrival/100"].kind == "clock.arrival.missed"
+def test_without_consent_the_station_alone_is_told() -> None:
+    told = EVERY["maintenance/41/4"]
+    assert (told.kind, told.body["to"]) == ("maintenance.worklist", "station")
+    assert EVERY["maintenance/41/1"].body["to"] == "owner"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from dispatch.delivery import Outcome
 from dispatch.webhook import WebhookSender, body_of, judge, sign
 from model.clock import NS
 from model.effects import OutboxRecord
+from tests.receiver import Receiver
 
 SECRET = b"whsec-test"
 RECORD = OutboxRecord("case/c1/offer/2", "rescue.offer", {"case_id": "c1"})
@@ -43,39 +41,6 @@ def test_the_receivers_wish_to_wait_is_heard() -> None:
     assert judge(429, "120").wait_s == 120
     assert judge(503, "Fri, 31 Dec 1999 23:59:59 GMT").wait_s == 0
     assert judge(503, "²").wait_s == 0
-
-
-@dataclass
-class Receiver:
-    """An HTTP endpoint that keeps what it was sent."""
-
-    status: int = 204
-    seen: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    url: str = ""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    kept = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            kept.seen.append((dict(self.headers.items()), body))
-            self.send_response(kept.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    kept.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-    yield kept
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ def effects_of(position: int, vin: str, vehicle_id: int) -> Effects:
     transition = AlertTransition(
         alert_id=alert_id("r", vin, "", at_ns), rule_id="r", rule_version=1, vin=vin, instance="",
         state=AlertState.FIRING, severity=Severity.STOP, started_ns=at_ns, at_ns=at_ns,
+        fired_ns=at_ns, worst_ns=at_ns,
     )  # fmt: skip
     last = LastValues({"engine_speed_rpm": (float(position), at_ns)})
     snapshot = VehicleSnapshot(vehicle_id, at_ns, at_ns, last, {"position": position})

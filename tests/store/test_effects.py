@@ -68,6 +68,7 @@ def fired(vin: str, at_ns: int) -> AlertTransition:
     return AlertTransition(
         alert_id=alert_id("r", vin, "", at_ns), rule_id="r", rule_version=1, vin=vin, instance="",
         state=AlertState.FIRING, severity=Severity.STOP, started_ns=at_ns, at_ns=at_ns,
+        fired_ns=at_ns, worst_ns=at_ns,
         evidence={"engine_speed_rpm": 9000.0},
     )  # fmt: skip
 
@@ -138,17 +139,21 @@ def test_values_in_the_database_lose_only_against_newer_ones(
     assert state.last.values["engine_speed_rpm"] == (950.0, START_NS + NS)
 
 
-def test_a_correction_changes_memory_and_keeps_values(
-    conn: Connection, fleet: dict[str, int]
-) -> None:
-    (vin, number), *_ = fleet.items()
-    effects.write(conn, [one(vin, number, START_NS, 900.0)])
-    snapshot = VehicleSnapshot(number, START_NS, START_NS, LastValues(), {"new": 1})
-    effects.correct(conn, snapshot, [fired(vin, START_NS)], [])
+def test_corrections_change_memory_and_keep_values(conn: Connection, fleet: dict[str, int]) -> None:
+    cars = list(fleet.items())[:2]
+    effects.write(conn, [one(vin, number, START_NS, 900.0) for vin, number in cars])
+    snapshots = [
+        VehicleSnapshot(number, START_NS, START_NS, LastValues(), {"new": vin})
+        for vin, number in cars
+    ]
+    alert = fired(cars[1][0], START_NS)
+    effects.correct(conn, snapshots, [alert], [case_of(alert.alert_id, cars[1][0])])
+    effects.correct(conn, [], [], [])
     conn.commit()
-    (state,) = vehicle_state.load(conn, vins=[vin])
-    assert state.memory == {"new": 1} and len(state.last.values) == 2
-    assert len(alerts.page(conn)) == 1
+    for state in vehicle_state.load(conn, vins=[vin for vin, _ in cars]):
+        assert state.memory == {"new": state.vehicle.vin}
+        assert state.last.values["engine_speed_rpm"] == (900.0, START_NS)
+    assert [a.vin for a in alerts.page(conn)] == [c.vin for c in cases.page(conn)] == [cars[1][0]]
 
 
 def test_numbers_of_a_rolled_back_first_sight_are_not_used_again(

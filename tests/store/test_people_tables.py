@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import random
 import threading
 import uuid
 from dataclasses import replace
@@ -16,7 +14,8 @@ from psycopg import errors
 from model.alerts import AlertState, AlertTransition, Handling, alert_id
 from model.clock import NS, utc
 from model.effects import LastValues, OutboxRecord, VehicleSnapshot
-from model.maintenance import DueAssessment, DueState, MaintenanceItem
+from model.maintenance import DueAssessment, DueState, ItemHandling, MaintenanceItem
+from model.promises import Promise
 from model.rescue import CaseState, RescueCase, case_id
 from model.severity import Severity
 from model.vehicle import RescueUnit, Station, Vehicle, Zone
@@ -31,7 +30,9 @@ from store import (
     signal_names,
     vehicle_state,
 )
+from store import maintenance_vehicles as care_rows
 from store.database import Connection, UnknownRowError, connect
+from store.maintenance import Assessed
 
 NOW = datetime(2025, 6, 1, 8, tzinfo=UTC)
 START_NS = 1_700_000_000 * NS
@@ -40,69 +41,53 @@ START_NS = 1_700_000_000 * NS
 def step(
     vin: str, state: AlertState, at_s: float, severity: Severity = Severity.STOP, **more: object
 ) -> AlertTransition:
+    at_ns = START_NS + round(at_s * NS)
     made = AlertTransition(
         alert_id=alert_id("r", vin, "", START_NS), rule_id="r", rule_version=1, vin=vin,
         instance="", state=state, severity=severity, started_ns=START_NS,
-        at_ns=START_NS + round(at_s * NS), evidence={"t": at_s}, thresholds={"stop": 118.0},
+        at_ns=at_ns, fired_ns=at_ns, worst_ns=at_ns,
+        evidence={"t": at_s}, thresholds={"stop": 118.0},
     )  # fmt: skip
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def test_alerts_come_out_the_same_in_whatever_order_and_however_often(
-    conn: Connection, fleet: dict[str, int]
-) -> None:
+def test_an_alert_is_what_was_said_last(conn: Connection, fleet: dict[str, int]) -> None:
     vin = next(iter(fleet))
+    times = {"fired_ns": START_NS + 5 * NS, "worst_ns": START_NS + 9 * NS}
     steps = [
-        step(vin, AlertState.FIRING, 5, Severity.VISIT_SOON),
-        step(vin, AlertState.FIRING, 9, history=True),
-        step(vin, AlertState.STALE, 20),
-        step(vin, AlertState.CLEARED, 20),
+        step(vin, AlertState.FIRING, 9),
+        step(vin, AlertState.CLEARED, 30),
+        step(vin, AlertState.STALE, 20, Severity.VISIT_SOON, history=True, **times),
     ]
-    seen = set()
-    for order in itertools.permutations(steps):
-        for size in (1, 2, 4):
-            for i in range(0, 4, size):
-                alerts.fold(conn, order[i : i + size])
-            alerts.fold(conn, random.Random(1).choices(order, k=3))
-            seen.add(alerts.find(conn, steps[0].alert_id).model_dump_json())
-            conn.rollback()
-    (only,) = seen
-    alerts.fold(conn, steps)
-    alert = alerts.find(conn, steps[0].alert_id)
-    assert alert.model_dump_json() == only
-    assert (alert.state, alert.severity, alert.history) == (
-        AlertState.CLEARED,
-        Severity.STOP,
-        False,
-    )
-    assert alert.started_at == utc(START_NS) and alert.fired_at == utc(START_NS + 5 * NS)
-    assert alert.changed_at == alert.cleared_at == utc(START_NS + 20 * NS)
-    assert alert.evidence == {"t": 9.0} and alert.vin == vin
-
-
-def test_after_a_retraction_what_follows_is_the_whole_truth(
-    conn: Connection, fleet: dict[str, int]
-) -> None:
-    vin = next(iter(fleet))
-    early = [step(vin, AlertState.FIRING, 9), step(vin, AlertState.RETRACTED, 9)]
-    again = step(vin, AlertState.FIRING, 7, Severity.VISIT_SOON)
-    for cut in (0, 1, 2):
-        alerts.fold(conn, early[:cut])
-        alerts.fold(conn, [*early[cut:], again])
-        alert = alerts.find(conn, again.alert_id)
-        assert (alert.state, alert.severity) == (AlertState.FIRING, Severity.VISIT_SOON)
-        assert alert.fired_at == alert.changed_at == utc(START_NS + 7 * NS)
-        assert alert.evidence == {"t": 7.0}
+    for cut in range(len(steps)):
+        alerts.write(conn, steps[:cut])
+        alerts.write(conn, steps[cut:])
+        alert = alerts.find(conn, steps[0].alert_id)
+        assert (alert.state, alert.severity) == (AlertState.STALE, Severity.VISIT_SOON)
+        assert not alert.history and alert.cleared_at is None
+        assert alert.started_at == utc(START_NS) and alert.fired_at == utc(START_NS + 5 * NS)
+        assert alert.worst_at == utc(START_NS + 9 * NS)
+        assert alert.changed_at == utc(START_NS + 20 * NS)
+        assert alert.evidence == {"t": 20.0} and alert.vin == vin
         conn.rollback()
 
 
-def test_folding_never_touches_what_people_did(conn: Connection, fleet: dict[str, int]) -> None:
+def test_history_is_what_was_never_told_live(conn: Connection, fleet: dict[str, int]) -> None:
+    vin = next(iter(fleet))
+    alerts.write(conn, [step(vin, AlertState.FIRING, 9, history=True)])
+    cleared = step(vin, AlertState.CLEARED, 30, history=True)
+    alerts.write(conn, [cleared])
+    alert = alerts.find(conn, cleared.alert_id)
+    assert alert.history and alert.cleared_at == alert.changed_at == utc(START_NS + 30 * NS)
+
+
+def test_writing_never_touches_what_people_did(conn: Connection, fleet: dict[str, int]) -> None:
     vin = next(iter(fleet))
     fired = step(vin, AlertState.FIRING, 5)
-    alerts.fold(conn, [fired])
+    alerts.write(conn, [fired])
     assert alerts.lock_handling(conn, fired.alert_id) is Handling.NEW
     alerts.set_handling(conn, fired.alert_id, Handling.ACKNOWLEDGED)
-    alerts.fold(conn, [fired, step(vin, AlertState.CLEARED, 9)])
+    alerts.write(conn, [fired, step(vin, AlertState.CLEARED, 9)])
     assert alerts.find(conn, fired.alert_id).handling is Handling.ACKNOWLEDGED
     with pytest.raises(UnknownRowError, match="no such alert"):
         alerts.lock_handling(conn, uuid.uuid4())
@@ -117,7 +102,7 @@ def test_alert_pages_meet_without_gap_or_overlap(conn: Connection, fleet: dict[s
         )
         for i in range(40)
     ]  # fmt: skip
-    alerts.fold(conn, made)
+    alerts.write(conn, made)
     found: list[alerts.StoredAlert] = []
     while page := alerts.page(
         conn, limit=7, before=(found[-1].fired_at, found[-1].alert_id) if found else None
@@ -140,7 +125,7 @@ def test_alert_pages_meet_without_gap_or_overlap(conn: Connection, fleet: dict[s
 
 def requested(conn: Connection, vin: str, at: datetime = NOW, **more: object) -> RescueCase:
     moment = step(vin, AlertState.FIRING, at.timestamp() % 1000, alert_id=uuid.uuid4())
-    alerts.fold(conn, [moment])
+    alerts.write(conn, [moment])
     case = RescueCase(
         case_id=case_id(moment.alert_id), alert_id=moment.alert_id, vin=vin,
         severity=Severity.STOP, state=CaseState.REQUESTED, latitude_deg=30.0, longitude_deg=120.0,
@@ -177,13 +162,28 @@ def test_rivals_claim_different_cases(
     assert cases.claim_confirmed(rival) == late
     assert cases.claim_without_clock(rival, "arrival") == late
     conn.commit()
-    clocks.start(conn, "arrival", early.case_id, NOW, NOW + timedelta(hours=1), NOW)
-    clocks.start(conn, "arrival", early.case_id, NOW, NOW + timedelta(hours=9), NOW)
+    arrival = Promise(kind="arrival", zh="到达", en="arrival", target_s=3600)
+    assert clocks.start(conn, arrival, "rescue_case", str(early.case_id), NOW)
+    assert not clocks.start(conn, arrival, "rescue_case", str(early.case_id), NOW)
     conn.commit()
     assert cases.claim_without_clock(conn, "arrival") is None
     assert [c.case_id for c in cases.page(conn)] == [late.case_id, early.case_id]
     first = cases.page(conn, limit=1)[0]
     assert cases.page(conn, before=(first.requested_at, first.case_id)) == [early]
+
+
+def test_the_most_severe_case_is_claimed_before_older_ones(
+    conn: Connection, fleet: dict[str, int]
+) -> None:
+    vins, waits = list(fleet), CaseState.CONFIRMED
+    older = requested(conn, vins[0], NOW, state=waits)
+    worse = [
+        requested(conn, vin, NOW + timedelta(seconds=s), state=waits, severity=Severity.EMERGENCY)
+        for vin, s in ((vins[1], 2), (vins[2], 1))
+    ]
+    for expected in (worse[1], worse[0], older):
+        assert cases.claim_confirmed(conn) == expected
+        cases.save(conn, expected.model_copy(update={"state": CaseState.CANCELLED, "version": 1}))
 
 
 def test_offers_that_are_too_old_are_found(conn: Connection, fleet: dict[str, int]) -> None:
@@ -256,28 +256,6 @@ def test_the_schema_itself_refuses_one_unit_in_two_cases(
         else:
             with pytest.raises(errors.UniqueViolation):
                 cases.save(conn, taken)
-
-
-def test_clocks_are_claimed_announced_and_stopped(
-    conn: Connection, rival: Connection, fleet: dict[str, int]
-) -> None:
-    case = requested(conn, next(iter(fleet)))
-    due = NOW + timedelta(minutes=30)
-    clocks.start(conn, "arrival", case.case_id, NOW, due, NOW + timedelta(minutes=15))
-    conn.commit()
-    assert clocks.claim_due(conn, NOW) is None
-    row = clocks.claim_due(conn, NOW + timedelta(minutes=15))
-    assert row is not None and (row.due_at, row.warned_percent) == (due, 0)
-    assert clocks.claim_due(rival, NOW + timedelta(hours=1)) is None
-    clocks.announced(conn, row.clock_id, 50, NOW + timedelta(minutes=24))
-    clocks.stop(conn, "arrival", case.case_id, NOW + timedelta(minutes=20))
-    clocks.stop(conn, "arrival", case.case_id, NOW + timedelta(minutes=21))
-    clocks.announced(conn, row.clock_id, 80, NOW)
-    (stopped,) = clocks.of_cases(conn, [case.case_id])
-    assert (stopped.stopped_at, stopped.next_check_at, stopped.warned_percent) == (
-        NOW + timedelta(minutes=20), None, 50,
-    )  # fmt: skip
-    assert clocks.claim_due(conn, NOW + timedelta(days=1)) is None
 
 
 def test_the_outbox_leases_retries_and_gives_up(conn: Connection, rival: Connection) -> None:
@@ -354,21 +332,31 @@ def test_maintenance_is_assessed_from_the_newest_odometer(
     vehicle_state.upsert(conn, [snapshot], signal_names.numbers_of(conn).of(conn, units))
     maintenance.upsert(conn, [item(vins[0]), item(vins[1])])
     conn.commit()
-    rows = {r.item.vin: r for r in maintenance.claim_unassessed(conn, NOW, 10)}
-    assert maintenance.claim_unassessed(rival, NOW, 10) == []
-    assert rows[vins[0]].odometer_km == 10_800.5 and rows[vins[0]].odometer_at == utc(START_NS)
-    assert rows[vins[1]].odometer_km is None and rows[vins[1]].item == item(vins[1])
+    claimed = care_rows.claim_to_assess(conn, NOW, 10)
+    assert {c.vin for c in claimed} == set(vins)
+    assert care_rows.claim_to_assess(rival, NOW, 10) == []
+    values = care_rows.newest_values(conn, list(fleet.values()), ["odometer_km", "gear"])
+    assert values == {fleet[vins[0]]: {"odometer_km": (10_800.5, utc(START_NS))}}
+    rows = maintenance.of_vehicles(conn, [fleet[vins[0]], fleet[vins[1]]])
+    (first,), (second,) = rows.values()
+    assert second.odometer_km is None and second.item == item(vins[1])
     found = DueAssessment(
         state=DueState.DUE_SOON, remaining_km=199.5, remaining_days=None, due_at=NOW, reason="km"
     )
-    maintenance.save_assessment(conn, rows[vins[0]], found, at=NOW, odometer_km=10_800.5)
-    assert [r.item.vin for r in maintenance.claim_unassessed(conn, NOW, 10)] == [vins[1]]
+    looked = Assessed(
+        first.vehicle_id, first.cycle, first.item, found, ItemHandling.OPEN, None, NOW, 0
+    )
+    maintenance.save_assessments(conn, [looked], NOW)
+    care_rows.assessed(conn, [first.vehicle_id], NOW + timedelta(seconds=60))
+    conn.commit()
+    assert {c.vin for c in care_rows.claim_to_assess(conn, NOW, 10)} == set(vins[1:])
     (due,) = maintenance.due_page(conn)
     assert (due.item.state, due.remaining_km, due.due_at) == (DueState.DUE_SOON, 199.5, NOW)
     assert maintenance.due_page(conn, after=(vins[0], "oil")) == []
+    assert maintenance.due_page(conn, station_id="nowhere") == []
     locked = maintenance.lock(conn, vins[0], "oil")
-    maintenance.rebase(conn, locked.vehicle_id, "oil", odometer_km=10_900.0, at=NOW)
-    maintenance.save_assessment(conn, locked, found, at=NOW, odometer_km=1.0)
+    maintenance.rebase(conn, locked, odometer_km=10_900.0, at=NOW, actor="li.wei")
+    maintenance.save_assessments(conn, [looked], NOW)
     (after,) = maintenance.of_vehicle(conn, vins[0])
     assert (after.cycle, after.item.state, after.item.base_odometer_km) == (1, DueState.OK, 10_900)
     assert after.assessed_at is None, "an assessment of the cycle before changes nothing"
