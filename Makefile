@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+TEST_PROCESSES ?= 4
 BENCHES := $(sort $(patsubst bench/%.py,%,$(filter-out bench/__init__.py bench/_%,$(wildcard bench/*.py))))
 
 .PHONY: setup demo demo-kafka test check bench lock clean $(addprefix bench-,$(BENCHES))
@@ -29,7 +30,7 @@ check: setup
 	@$(BIN)/pytest -q tests/test_tidy.py
 
 test: check
-	@$(BIN)/pytest -q $(ARGS)
+	@$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 bench: setup
 	@failed=0; for b in $(BENCHES); do $(BIN)/python -m bench.$$b || failed=1; done; exit $$failed

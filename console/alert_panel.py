@@ -40,6 +40,14 @@ class AlertRow:
                     lambda: panel.acknowledge(self._alert.alert_id),
                     "quiet small",
                 )
+                save = panel.save
+                if save is not None:
+                    button(
+                        panel.speech("evidence"),
+                        lambda: save(self._alert.alert_id),
+                        "quiet small",
+                        title=panel.speech("evidence_title"),
+                    )
                 self._state = words("span", "state")
 
     def update(self, alert: AlertBody) -> None:
@@ -52,7 +60,7 @@ class AlertRow:
         set_text(self._tag, speech(f"severity_{int(alert.severity)}"))
         set_text(self._title, title_of(speech, alert))
         late = f" · {speech('history')}" if alert.history else ""
-        set_text(self._who, name_of(alert.plate, alert.vin) + late)
+        set_text(self._who, name_of(alert.plate, alert.vin) + late + hushed(speech, alert))
         set_text(self._why, reasons(speech, alert))
         new = alert.handling is Handling.NEW
         show_if(self._ack, new and not alert.cleared_at)
@@ -65,6 +73,17 @@ class AlertRow:
         set_text(self._age, age(self._panel.speech, self._alert.fired_at, now))
 
 
+def hushed(speech: Speech, alert: AlertBody) -> str:
+    """Why nobody was told, and that it is back, where that is so."""
+    said = ""
+    if alert.occurrence > 1:
+        said += f" · {speech('occurrence', count=str(alert.occurrence))}"
+    if alert.suppressed_by:
+        kind, _, by = alert.suppressed_by.partition(":")
+        said += f" · {speech(f'suppressed_{kind}', by=by)}"
+    return said
+
+
 class AlertPanel:
     """The list, with a choice between open and recent alerts."""
 
@@ -73,8 +92,9 @@ class AlertPanel:
         speech: Speech,
         choose: Callable[[str], object],
         acknowledge: Callable[[uuid.UUID], object],
+        save: Callable[[uuid.UUID], object] | None = None,
     ) -> None:
-        self.speech, self.choose, self.acknowledge = speech, choose, acknowledge
+        self.speech, self.choose, self.acknowledge, self.save = speech, choose, acknowledge, save
         self.chosen = ""
         self.fresh: dict[str, datetime] = {}
         self._seen: set[str] | None = None

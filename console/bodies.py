@@ -9,8 +9,10 @@ from typing import Generic, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from model.alerts import AlertState, Handling
-from model.maintenance import DueState
-from model.rescue import CaseState
+from model.codes import CodeProtocol
+from model.episodes import CodeVerdict, EpisodeKind, EpisodeState
+from model.maintenance import DueState, ItemHandling
+from model.rescue import CaseSource, CaseState
 from model.severity import Severity
 from model.vehicle import RescueUnit, Vehicle, Zone
 
@@ -62,6 +64,15 @@ class AlertBody(Body):
     cleared_at: datetime | None
     evidence: dict[str, float] = Field(examples=[{"engine_coolant_temp_c": 119.0}])
     thresholds: dict[str, float] = Field(examples=[{"stop": 118.0}])
+    suppressed_by: str | None = Field(
+        None,
+        description="`mode:`, `silence:`, `rule:` (root cause), `storm:`; null = people are told.",
+        examples=["rule:electrics.low_voltage_running"],
+    )
+    suppressed_until: datetime | None = Field(None, description="Null: no end in sight.")
+    occurrence: int = Field(1, description="How often it was there; back within 24 h counts on.")
+    first_alert_id: uuid.UUID | None = Field(None, description="Where that count began.")
+    snoozed_until: datetime | None = Field(None, description="A person put it off until then.")
 
 
 class AuditBody(Body):
@@ -78,6 +89,9 @@ class AlertDetail(AlertBody):
 
     case_id: uuid.UUID | None
     audit: list[AuditBody]
+    folded: list[uuid.UUID] = Field(
+        default_factory=list, description="Alerts a storm stands for, the first one first."
+    )
 
 
 class ClockBody(Body):
@@ -89,18 +103,24 @@ class ClockBody(Body):
     stopped_at: datetime | None = Field(description="Null while it runs.")
     warned_percent: int = Field(description="Announced so far: 0, 50, 80 or 100.")
     used_percent: float = Field(description="Share of the promised time used; above 100 = late.")
+    paused: bool = Field(False, description="It stands still while somebody else must act.")
+    met: bool | None = Field(None, description="Whether it was kept; null while it runs, or void.")
 
 
 class CaseBody(Body):
     """One rescue from request to cleared."""
 
     case_id: uuid.UUID
-    alert_id: uuid.UUID
+    alert_id: uuid.UUID | None = Field(description="Null: a person asked for help.")
+    source: CaseSource
+    note: str = Field(description="What a person said is wrong.")
     vin: str = Field(examples=[VIN])
     plate: str
     title: Text
     severity: Severity
+    thermal: bool = Field(description="The traction battery burns or is about to.")
     state: CaseState
+    owner: str = Field(description="Who must act: a station's id, or call_centre.")
     zone: Zone
     latitude_deg: float
     longitude_deg: float
@@ -109,8 +129,17 @@ class CaseBody(Body):
     unit_name: str | None
     offered_at: datetime | None
     declined_by: list[str]
+    asked: list[str] = Field(description="Crews that may answer a broadcast.")
+    promised_at: datetime | None = Field(description="When the crew said it would be there.")
+    eta_at: datetime | None = Field(description="When it will be there by its newest position.")
+    arrived_at: datetime | None = Field(description="The crew's button.")
+    arrived_m: float | None = Field(description="How far its position was then.")
+    proven_at: datetime | None = Field(description="The proof by position.")
+    second_unit_id: str | None = Field(description="Asked beside the first, which will be late.")
+    second_joined: bool
     version: int
     arrival: ClockBody | None
+    clocks: list[ClockBody] = Field(description="Every promise of this case.")
 
 
 class CaseDetail(CaseBody):
@@ -136,6 +165,15 @@ class DueBody(Body):
     base_odometer_km: float | None
     base_at: datetime
     assessed_at: datetime | None
+    interval_h: float | None = None
+    remaining_h: float | None = None
+    reason: str = Field("none", description="The counter that decides.", examples=["own"])
+    use_factor: float = Field(1.0, description="Below 1: severe use shortens the interval.")
+    handling: ItemHandling = ItemHandling.OPEN
+    handling_until: datetime | None = Field(None, description="Booked for, or put off until.")
+    station_id: str | None = Field(None, description="Where it is booked.")
+    campaign_id: str | None = None
+    flagged: str | None = Field(None, description="What an operator must put right.")
 
 
 class ValueBody(Body):
@@ -146,6 +184,48 @@ class ValueBody(Body):
     unit: str = Field(examples=["degC"])
     value: float
     observed_at: datetime
+
+
+class FreezeValueBody(Body):
+    """One of its values: PID, DID or SPN (0 = not named), and the bytes as sent."""
+
+    identifier: int
+    content: str = Field(description="Hexadecimal.", examples=["1020"])
+
+
+class FreezeFrameBody(Body):
+    """What an ECU stored beside a code."""
+
+    number: int
+    values: list[FreezeValueBody]
+
+
+class EpisodeBody(Body):
+    """One fault from its first sign to its end (docs/adr/0012)."""
+
+    episode_id: uuid.UUID
+    vin: str = Field(examples=[VIN])
+    plate: str
+    kind: EpisodeKind
+    ecu: int | None = Field(description="Source address or answering identifier; null for a rule.")
+    protocol: CodeProtocol | None = Field(description="Null for a rule.")
+    code: str = Field(description="The code, or the rule's id.", examples=["P0217-44", "110/0"])
+    instance: str
+    title: Text
+    system: str = Field(examples=["cooling"])
+    action: Text | None = Field(description="What to advise; null for a rule.")
+    state: EpisodeState = Field(description="`unknown`: open, and nothing newer was heard.")
+    severity: Severity = Field(description="Highest so far; at least 3 for a critical code.")
+    verdict: CodeVerdict | None = Field(description="What an operator thinks of the code.")
+    count: int = Field(description="How often it appeared.")
+    repeat: int = Field(description="How often it came back after it was cleared.")
+    started_at: datetime
+    last_seen_at: datetime
+    since_at: datetime = Field(description="When the stored state began.")
+    ended_at: datetime | None
+    status: int | None = Field(description="Newest status byte.")
+    occurrence_count: int | None = Field(description="The ECU's own count, highest so far.")
+    freeze_frames: list[FreezeFrameBody] = Field(description="The earliest the ECU sent.")
 
 
 class VehicleRow(Body):
@@ -167,6 +247,7 @@ class VehicleDetail(Body):
     received_at: datetime | None
     values: list[ValueBody]
     open_alerts: list[AlertBody]
+    episodes: list[EpisodeBody] = Field(description="Fault episodes, newest first, not ignored.")
     case: CaseBody | None = Field(description="The open rescue case, if any.")
     due_items: list[DueBody]
 
@@ -211,7 +292,14 @@ class DoneBody(StepBody):
     done_at: AwareDatetime = Field(
         description="With a time zone.", examples=["2025-03-01T02:00:00Z"]
     )
-    odometer_km: float = Field(ge=0, le=4_000_000, examples=[15_230.0])
+    odometer_km: float | None = Field(
+        None,
+        ge=0,
+        le=4_000_000,
+        description="Without it an item that counts kilometres stays, and is flagged.",
+        examples=[15_230.0],
+    )
+    engine_h: float | None = Field(None, ge=0, le=1_000_000)
 
 
 class PositionBody(BaseModel):

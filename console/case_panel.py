@@ -19,7 +19,10 @@ from dispatch.rescue import TABLE, Step
 from model.rescue import CaseState
 
 #: Steps people take, in the order of their buttons.
-BUTTONS = (Step.CONFIRM, Step.ACCEPT, Step.ARRIVE, Step.CLEAR, Step.DECLINE, Step.CANCEL)
+BUTTONS = (
+    Step.CONFIRM, Step.ACCEPT, Step.DEPART, Step.ARRIVE, Step.FIX, Step.TOW, Step.DELIVER,
+    Step.CLEAR, Step.DECLINE, Step.CANCEL,
+)  # fmt: skip
 #: Steps that need a reason.
 WITH_REASON = frozenset({Step.DECLINE, Step.CANCEL})
 

@@ -1,4 +1,4 @@
-"""GET /v1/cases …, POST /v1/cases/{id}/confirm|accept|decline|arrive|clear|cancel."""
+"""GET /v1/cases …, POST /v1/cases/{id}/confirm|accept|… ; requests are console.rescue_routes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,15 @@ MEANING = {
     Step.CONFIRM: "A crew shall go; also asks every crew again when none was found",
     Step.ACCEPT: "The crew takes the offer",
     Step.DECLINE: "The crew does not take the offer, or cannot come after all",
+    Step.DEPART: "The crew has set off",
     Step.ARRIVE: "The crew is at the vehicle; stops the arrival clock",
+    Step.FIX: "Repaired on the spot",
+    Step.TOW: "The vehicle is being towed",
+    Step.DELIVER: "The vehicle is at the station",
+    Step.GONE: "Nobody was there",
     Step.CLEAR: "The road side is clear; the crew is free again",
     Step.CANCEL: "Nobody need go",
+    Step.KILL: "No longer needed, before any crew was sent",
 }
 
 

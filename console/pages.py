@@ -27,6 +27,7 @@ from console.reads import Reads
 from console.station import Station
 from console.text import LANGUAGES, Language, Speech, preferred
 from console.widgets import box, button, set_class, set_text, show_if, words
+from console.work_reads import WorkReads
 from model.clock import Clock
 from store.database import Pool
 
@@ -48,6 +49,7 @@ class Room:
     """What every page of this process shares."""
 
     reads: Reads
+    work: WorkReads
     live: Live
     config: ConsoleConfig
 
@@ -56,7 +58,8 @@ def mount(app: FastAPI, pool: Pool, clock: Clock, config: ConsoleConfig) -> None
     """Add the pages to `app` and send / there. Once per process (NiceGUI's app is global)."""
     reads = Reads(pool, clock, config.rule_texts)
     live = Live(_conninfo(pool), reads.board)
-    room = Room(reads, live, config)
+    work = WorkReads(pool, clock, config.rule_texts)
+    room = Room(reads, work, live, config)
     _follow_lifespan(app, live)
     for language in LANGUAGES:
         _add_page(language, room)
@@ -172,7 +175,9 @@ def _open(client: Client, room: Room, frame: Frame, zone: tzinfo) -> None:
             out.on("click", js_handler="() => roadcallForget()")
     frame.main.clear()
     with frame.main:
-        station = Station(client, room.reads, room.live, frame.speech, zone)
+        station = Station(
+            client, room.reads, room.work, room.live, frame.speech, zone, room.config.evidence
+        )
     station.operator = lambda: frame.operator
     station.on_live = frame.show_live
     station.begin()

@@ -17,7 +17,13 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from console.steps import KeyReusedError
-from model.errors import StoreUnavailableError, TransitionError
+from model.errors import (
+    BundleRefusedError,
+    DecodeError,
+    LimitExceededError,
+    StoreUnavailableError,
+    TransitionError,
+)
 from store.database import UnknownRowError
 
 log = structlog.get_logger("roadcall.api")
@@ -31,6 +37,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "not-found": (404, "there is nothing here"),
     "state": (409, "the state does not allow this step"),
     "key-reused": (409, "the Idempotency-Key belongs to another step"),
+    "gone": (410, "what is asked for is not kept any more"),
+    "too-large": (413, "there is more of it than one answer holds"),
     "fields": (422, "the request breaks the rules of its fields"),
     "internal": (500, "our own fault"),
     "unavailable": (503, "the database does not answer right now"),
@@ -108,6 +116,13 @@ def _answer(fault: Exception) -> JSONResponse:
             return problem("not-found", str(fault))
         case TransitionError():
             return problem("state", str(fault))
+        case LimitExceededError():
+            return problem("too-large", str(fault))
+        case DecodeError():
+            return problem("gone", str(fault))
+        case BundleRefusedError():
+            faults = [FieldFault(field="body", reason=line) for line in fault.faults]
+            return problem("fields", f"{len(faults)} faults in the rules", faults)
         case KeyReusedError():
             return problem("key-reused", str(fault))
         case StoreUnavailableError():

@@ -26,20 +26,21 @@ from console.bodies import (
     VehicleRow,
 )
 from console.cursors import page_of, read_cursor, read_id, read_moment
-from console.figures import used_percent
+from console.episode_reads import vehicle_episodes
 from console.live import Board
 from console.text import both, rule_title
 from console.values import read_chart, value_bodies
 from dispatch.clocks import ARRIVAL
 from model.clock import Clock, utc
 from model.maintenance import DueState
+from model.promises import ClockRow
 from model.rescue import RescueCase
 from model.severity import Severity
+from model.suppression import STORM
 from model.vehicle import Station, Vehicle
-from store import alerts, audit, cases, maintenance, masters, readings
+from store import alert_groups, alerts, audit, cases, maintenance, masters, readings
 from store import clocks as clock_rows
 from store.alerts import StoredAlert
-from store.clocks import StoredClock
 from store.database import Connection, Pool, UnknownRowError, transaction
 from store.maintenance import StoredItem
 
@@ -89,12 +90,14 @@ class Reads:
             found = cases.page(conn, vin=vin, open_only=True, limit=1)
             opened = self._cases(conn, found, known)
             items = maintenance.of_vehicle(conn, vin)
+            found_faults = vehicle_episodes(conn, vin, self._texts, self.clock.now_ns())
         return VehicleDetail(
             vehicle=vehicle,
             observed_at=state.observed_at,
             received_at=state.received_at,
             values=value_bodies(state),
             open_alerts=[self._alert(a) for a in standing],
+            episodes=found_faults,
             case=opened[0] if opened else None,
             due_items=[_due(item, vehicle) for item in items],
         )
@@ -135,10 +138,12 @@ class Reads:
             row = alerts.find(conn, alert_id)
             opened = cases.of_alert(conn, alert_id)
             trail = audit.of(conn, "alert", str(alert_id))
+            folded = alert_groups.folded(conn, alert_id) if row.rule_id == STORM else []
         return AlertDetail(
             **self._alert(row).model_dump(),
             case_id=opened.case_id if opened else None,
             audit=_trail(trail),
+            folded=folded,
         )
 
     def cases(
@@ -163,13 +168,22 @@ class Reads:
         return CaseDetail(**body.model_dump(), unit=unit, audit=_trail(trail))
 
     def due_items(
-        self, *, states: Sequence[DueState], cursor: str | None, limit: int
+        self,
+        *,
+        states: Sequence[DueState],
+        cursor: str | None,
+        limit: int,
+        station_id: str | None = None,
     ) -> Page[DueBody]:
         """Maintenance items in these states, by VIN and kind."""
         vin, kind = read_cursor(cursor, (str, str)) if cursor else ("", "")
         with transaction(self.pool) as conn:
             rows = maintenance.due_page(
-                conn, after=(str(vin), str(kind)), limit=limit + 1, states=states
+                conn,
+                after=(str(vin), str(kind)),
+                limit=limit + 1,
+                states=states,
+                station_id=station_id,
             )
             owners = masters.vehicles(conn, {row.item.vin for row in rows})
         bodies = [_due(row, owners[row.item.vin].vehicle) for row in rows]
@@ -205,23 +219,35 @@ class Reads:
         """Bodies of cases; `rules` names the rules of alerts that have been read already."""
         owners = masters.vehicles(conn, {row.vin for row in rows})
         names = {u.unit.unit_id: u.unit.name for u in masters.units(conn)} if rows else {}
-        clocks = clock_rows.of_cases(conn, [row.case_id for row in rows])
-        arrivals = {c.case_id: c for c in clocks if c.kind == ARRIVAL}
+        clocks = clock_rows.of(conn, "rescue_case", [str(row.case_id) for row in rows])
+        arrivals = {c.noun_id: c for c in clocks if c.kind == ARRIVAL}
         now = utc(self.clock.now_ns())
         bodies = []
         for row in rows:
-            rule_id = rules.get(row.alert_id) or alerts.rule_of(conn, row.alert_id)
-            clock = arrivals.get(row.case_id)
+            clock = arrivals.get(str(row.case_id))
             body = CaseBody(
-                **row.model_dump(exclude={"declined_by"}),
-                declined_by=list(row.declined_by),
+                **row.model_dump(),
                 plate=owners[row.vin].vehicle.plate,
-                title=Text.model_validate(rule_title(self._texts, rule_id)),
+                title=self._case_title(conn, row, rules),
                 unit_name=names.get(row.unit_id) if row.unit_id else None,
                 arrival=_clock(clock, now) if clock else None,
+                clocks=[_clock(c, now) for c in clocks if c.noun_id == str(row.case_id)],
             )
             bodies.append(body)
         return bodies
+
+    def _case_title(
+        self, conn: Connection, case: RescueCase, rules: Mapping[uuid.UUID, str]
+    ) -> Text:
+        """What is wrong: the rule's title, or what a person said."""
+        if case.alert_id is None:
+            return (
+                Text(zh=case.note, en=case.note)
+                if case.note
+                else Text.model_validate(both("case_asked", ""))
+            )
+        rule_id = rules.get(case.alert_id) or alerts.rule_of(conn, case.alert_id)
+        return Text.model_validate(rule_title(self._texts, rule_id))
 
 
 def _place(cursor: str | None) -> tuple[datetime, uuid.UUID] | None:
@@ -240,16 +266,23 @@ def _urgency(case: CaseBody) -> tuple[bool, int, datetime]:
     return clock.stopped_at is not None, -case.severity, clock.due_at
 
 
-def _clock(row: StoredClock, now: datetime) -> ClockBody:
-    used = used_percent(row.started_at, row.due_at, row.stopped_at or now)
+def _clock(row: ClockRow, now: datetime) -> ClockBody:
     return ClockBody(
         kind=row.kind,
         started_at=row.started_at,
         due_at=row.due_at,
         stopped_at=row.stopped_at,
         warned_percent=row.warned_percent,
-        used_percent=round(used, 1),
+        used_percent=_used_percent(row, now),
+        paused=row.is_paused,
+        met=row.met,
     )
+
+
+def _used_percent(row: ClockRow, now: datetime) -> float:
+    """Share of the promised time; a promise of no time is used up at once."""
+    target_s = row.promise.target_s
+    return round(100 * row.used_at(now) / target_s, 1) if target_s else 100.0
 
 
 def _due(row: StoredItem, vehicle: Vehicle) -> DueBody:
@@ -262,12 +295,21 @@ def _due(row: StoredItem, vehicle: Vehicle) -> DueBody:
         state=item.state,
         interval_km=item.interval_km,
         interval_days=item.interval_days,
+        interval_h=item.interval_h,
         remaining_km=row.remaining_km,
         remaining_days=row.remaining_days,
+        remaining_h=row.remaining_h,
         due_at=row.due_at,
+        reason=row.reason,
         base_odometer_km=item.base_odometer_km,
         base_at=item.base_at,
         assessed_at=row.assessed_at,
+        use_factor=row.use_factor,
+        handling=row.handling,
+        handling_until=row.handling_until,
+        station_id=row.station_id,
+        campaign_id=row.campaign_id,
+        flagged=row.flagged,
     )
 
 

@@ -10,18 +10,24 @@ from typing import TypeVar
 
 from nicegui import Client, background_tasks, ui
 
-from console import steps
+from console import plan_steps, steps, work_openings, work_steps
 from console.alert_panel import AlertPanel
 from console.bodies import Chart, VehicleDetail
 from console.case_panel import CasePanel
+from console.evidence_routes import EvidenceDesk
 from console.live import Board, Live
+from console.plan_panel import PlanPanel
 from console.reads import Reads
 from console.steps import Act
 from console.text import Speech
 from console.vehicle_panel import PERIODS, VehiclePanel
+from console.work_bodies import DiagnosisCaseDetail
+from console.work_reads import WorkReads
+from dispatch.diagnosis_case import CaseFacts, CaseStep
 from dispatch.rescue import Step
+from dispatch.work_order import OrderFacts, OrderStep
 from model.clock import utc
-from model.errors import RoadcallError, TransitionError
+from model.errors import DecodeError, RoadcallError, TransitionError
 
 Answer = TypeVar("Answer")
 
@@ -34,17 +40,34 @@ class Station:
     """The page of one browser tab."""
 
     def __init__(
-        self, client: Client, reads: Reads, live: Live, speech: Speech, zone: tzinfo
+        self,
+        client: Client,
+        reads: Reads,
+        work: WorkReads,
+        live: Live,
+        speech: Speech,
+        zone: tzinfo,
+        evidence: EvidenceDesk | None = None,
     ) -> None:
-        self._client, self._reads, self._live = client, reads, live
+        self._evidence = evidence
+        self._client, self._reads, self._work, self._live = client, reads, work, live
         self._speech = speech
         self._vin = ""
         self._sought = ""
         self.operator: Callable[[], str] = lambda: speech("operator_default")
         self.on_live: Callable[[bool], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
-        self.alerts = AlertPanel(speech, self.choose, self.acknowledge)
+        save = self.save_evidence if evidence else None
+        self.alerts = AlertPanel(speech, self.choose, self.acknowledge, save)
         self.vehicle = VehiclePanel(speech, zone, self.choose, self.find, self.redraw)
+        with self.vehicle.more:
+            self.plans = PlanPanel(
+                speech,
+                move_case=self.move_case,
+                move_order=self.move_order,
+                approve=self.approve,
+                request=self.request,
+            )
         self.cases = CasePanel(speech, zone, self.choose, self.step)
 
     def begin(self) -> None:
@@ -108,6 +131,7 @@ class Station:
         if detail is None or vin != self._vin:
             return
         self.vehicle.show(detail, self._now())
+        await self._read_plans()
         if fresh or before is None or before.observed_at != detail.observed_at:
             await self._read_chart()
 
@@ -133,9 +157,49 @@ class Station:
         """Take note of an alert."""
         self._later(self._ask(steps.acknowledge, self._reads.pool, alert_id, self._act("")))
 
+    def save_evidence(self, alert_id: uuid.UUID) -> None:
+        """Hand over the frames around an alert as a log file."""
+        self._later(self._save_evidence(alert_id))
+
+    async def _save_evidence(self, alert_id: uuid.UUID) -> None:
+        assert self._evidence is not None, "no button without it"
+        content = await self._ask(self._evidence.log_file, alert_id, "blf")
+        if content is not None:
+            with self._client:
+                ui.download(content, f"alert-{alert_id}.blf")
+
     def step(self, case_id: uuid.UUID, step: Step, reason: str) -> None:
         """Take a step in a case."""
         self._later(self._ask(steps.take, self._reads.pool, case_id, step, self._act(reason)))
+
+    async def _read_plans(self) -> None:
+        vin = self._vin
+        found: list[DiagnosisCaseDetail] | None = await self._ask(self._work.vehicle_cases, vin)
+        if found is not None and vin == self._vin:
+            self.plans.show(found)
+
+    def move_case(self, case_id: uuid.UUID, step: CaseStep, reason: str, facts: CaseFacts) -> None:
+        """Take a step in a diagnosis case."""
+        self._do(work_steps.move_case, case_id, step, self._act(reason), facts)
+
+    def move_order(self, work_order_id: uuid.UUID, step: OrderStep) -> None:
+        """Take a step in a work order."""
+        self._do(work_steps.move_order, work_order_id, step, self._act(""), OrderFacts())
+
+    def approve(self, case_id: uuid.UUID, version: int) -> None:
+        """Approve a plan; the operator's name is the person's id."""
+        self._do(plan_steps.approve, case_id, version, self._act(""))
+
+    def request(self, case_id: uuid.UUID) -> None:
+        """Request the visit of a case."""
+        self._do(work_openings.order_of_case, case_id, self._act(""), OrderFacts())
+
+    def _do(self, call: Callable[..., object], *given: object) -> None:
+        async def done() -> None:
+            await self._ask(call, self._reads.pool, *given)
+            await self._read_plans()
+
+        self._later(done())
 
     def _act(self, reason: str) -> Act:
         return Act(actor=self.operator(), now=self._now(), reason=reason)
@@ -153,6 +217,8 @@ class Station:
             return await asyncio.to_thread(call, *given)
         except TransitionError:
             ui.notify(self._speech("step_refused"), type="warning")
+        except DecodeError:
+            ui.notify(self._speech("evidence_gone"), type="warning")
         except RoadcallError:
             ui.notify(self._speech("store_away"), type="negative")
         return None

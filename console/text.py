@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from model.catalogue import catalogue
+from model.catalogue import find_signal, split_element
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -42,8 +42,11 @@ def both(key: str, otherwise: str) -> dict[str, str]:
 
 def signal_title(name: str) -> dict[str, str]:
     """A signal's name for people; a signal outside the catalogue keeps its own."""
-    signal = catalogue().get(name)
-    return {"zh": signal.zh, "en": signal.en} if signal else {"zh": name, "en": name}
+    signal, element = find_signal(name), split_element(name)
+    if signal is None:
+        return {"zh": name, "en": name}
+    number = f" {element[1]}" if element else ""
+    return {"zh": signal.zh + number, "en": signal.en + number}
 
 
 def rule_title(texts: Mapping[str, Mapping[str, str]], rule_id: str) -> dict[str, str]:

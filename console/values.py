@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from console.bodies import Chart, Text, ValueBody
 from console.text import signal_title
-from model.catalogue import catalogue
+from model.catalogue import catalogue, split_element
 from store import readings
 from store.database import Connection
 from store.readings import NewestState, Step
@@ -19,7 +19,12 @@ CHART_POINTS = 14_400
 def value_bodies(state: NewestState) -> list[ValueBody]:
     """The newest values: the catalogue's in its order, then the vehicle's own by name."""
     place = {name: i for i, name in enumerate(catalogue())}
-    ordered = sorted(state.values, key=lambda v: (place.get(v.name, len(place)), v.name))
+
+    def order(name: str) -> tuple[int, int, str]:
+        quantity, number = split_element(name) or (name, 0)
+        return place.get(quantity, len(place)), number, name
+
+    ordered = sorted(state.values, key=lambda value: order(value.name))
     return [
         ValueBody(
             name=row.name,

@@ -9,7 +9,7 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from console.alert_panel import pressed
-from console.bodies import Chart, DueBody, ValueBody, VehicleDetail, VehicleRow
+from console.bodies import Chart, DueBody, EpisodeBody, ValueBody, VehicleDetail, VehicleRow
 from console.chart import chart_options
 from console.figures import age, left, quantity
 from console.text import Speech
@@ -68,6 +68,30 @@ class DueRow:
         set_text(self._date, speech("due_date", date=day) if day else "")
 
 
+class FaultRow:
+    """One fault episode."""
+
+    def __init__(self, panel: VehiclePanel, fault: EpisodeBody) -> None:
+        self._panel = panel
+        self.root = box("li", "item")
+        with self.root:
+            self._state = words("span", "tag")
+            self._title = words("span", "headline")
+            self._code = words("span", "left")
+            self._date = words("span", "date")
+
+    def update(self, fault: EpisodeBody) -> None:
+        """Follow the episode."""
+        speech = self._panel.speech
+        set_text(self._state, speech(f"episode_{fault.state}"))
+        set_text(self._title, fault.title.zh if speech.language == "zh" else fault.title.en)
+        code = "" if fault.ecu is None else fault.code
+        times = speech("episode_times", n=fault.count) if fault.count > 1 else ""
+        set_text(self._code, " · ".join(filter(None, (code, times))))
+        day = fault.started_at.astimezone(self._panel.zone).date().isoformat()
+        set_text(self._date, speech("episode_since", date=day))
+
+
 class FoundRow:
     """One vehicle the search found."""
 
@@ -105,6 +129,7 @@ class VehiclePanel:
             self._body = box("div", "scroll body")
             with self._body:
                 self._build_head()
+                self.more = box("div", "more")  # diagnosis cases and repair plans
                 self._build_chart()
                 self._build_lists()
         show_if(self._body, False)
@@ -155,11 +180,17 @@ class VehiclePanel:
         words("h4", "", self.speech("last_values"))
         values = box("ul", "values")
         self._values_none = words("p", "empty", self.speech("values_none"))
+        words("h4", "", self.speech("episodes"))
+        faults = box("ul", "items")
+        self._faults_none = words("p", "empty", self.speech("episodes_none"))
         words("h4", "", self.speech("due_items"))
         items = box("ul", "items")
         self._items_none = words("p", "empty", self.speech("due_none"))
         self._values: Rows[ValueBody, ValueRow] = Rows(
             values, lambda v: v.name, lambda v: ValueRow(self, v)
+        )
+        self._faults: Rows[EpisodeBody, FaultRow] = Rows(
+            faults, lambda e: str(e.episode_id), lambda e: FaultRow(self, e)
         )
         self._items: Rows[DueBody, DueRow] = Rows(
             items, lambda d: d.kind, lambda d: DueRow(self, d)
@@ -190,6 +221,8 @@ class VehiclePanel:
         set_text(self._make, " ".join(filter(None, (vehicle.brand, vehicle.model, year))))
         self._values.show(detail.values)
         show_if(self._values_none, not detail.values)
+        self._faults.show(detail.episodes)
+        show_if(self._faults_none, not detail.episodes)
         self._items.show(detail.due_items)
         show_if(self._items_none, not detail.due_items)
         self.tick(now)

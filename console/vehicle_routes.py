@@ -1,4 +1,4 @@
-"""GET /v1/vehicles …, charts, GET /v1/due-items, POST …/maintenance/{kind}/done."""
+"""GET /v1/vehicles …, and charts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
-from console import steps
-from console.bodies import Chart, DoneBody, DueBody, Page, VehicleDetail, VehicleRow
-from console.parameters import Cursor, IdempotencyKey, Key, Limit, VinPath, act
+from console.bodies import Chart, Page, VehicleDetail, VehicleRow
+from console.parameters import Cursor, Key, Limit, VinPath
 from console.problems import documented, field_problem
 from console.reads import Reads
 from console.values import CHART_POINTS
-from model.maintenance import DueState
 
 Search = Annotated[
     str,
@@ -37,19 +35,11 @@ ChartStep = Annotated[
     Literal["1s", "1min"],
     Query(alias="step", description="`1s`: last value per second; `1min`: mean and range."),
 ]
-States = Annotated[
-    list[DueState] | None,
-    Query(alias="state", description="Repeat for several. Default: everything but `ok`."),
-]
 
 
 def add(router: APIRouter, reads: Reads) -> None:
     """Add the routes."""
-    _add_vehicles(router, reads)
-    _add_maintenance(router, reads)
 
-
-def _add_vehicles(router: APIRouter, reads: Reads) -> None:
     @router.get("/vehicles", tags=["vehicles"], summary="Find vehicles, in VIN order")
     def list_vehicles(
         search: Search = "", cursor: Cursor = None, limit: Limit = 50
@@ -79,25 +69,3 @@ def _add_vehicles(router: APIRouter, reads: Reads) -> None:
         if seconds / step_s > CHART_POINTS:
             raise field_problem("query.to", f"more than {CHART_POINTS} steps after from")
         return reads.chart(vin, name, start, to, step_s)
-
-
-def _add_maintenance(router: APIRouter, reads: Reads) -> None:
-    @router.get("/due-items", tags=["maintenance"], summary="Services that are due, by VIN")
-    def list_due_items(
-        state: States = None, cursor: Cursor = None, limit: Limit = 50
-    ) -> Page[DueBody]:
-        states = state or [s for s in DueState if s is not DueState.OK]
-        return reads.due_items(states=states, cursor=cursor, limit=limit)
-
-    @router.post(
-        "/vehicles/{vin}/maintenance/{kind}/done",
-        tags=["maintenance"],
-        summary="A service was done; the next one counts from here",
-        responses=documented("not-found", "state", "key-reused"),
-    )
-    def maintenance_done(
-        vin: VinPath, kind: Key, body: DoneBody, key: IdempotencyKey = None
-    ) -> DueBody:
-        taken = act(reads.clock, body.actor, body.reason, key)
-        steps.done(reads.pool, vin, kind, taken, done_at=body.done_at, odometer_km=body.odometer_km)
-        return reads.due_item(vin, kind)

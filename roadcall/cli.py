@@ -9,13 +9,23 @@ from pydantic import ValidationError
 
 from model.errors import RoadcallError
 from roadcall import (
+    cli_backtest,
     cli_codes,
     cli_dbc,
     cli_decode,
+    cli_episodes,
+    cli_events,
+    cli_evidence,
     cli_fleet,
     cli_letters,
+    cli_maintenance,
+    cli_masters,
+    cli_notices,
     cli_replay,
+    cli_report,
+    cli_rules,
     cli_run,
+    cli_silences,
     demo,
 )
 
@@ -28,10 +38,20 @@ app = typer.Typer(
 cli_run.register(app)
 cli_replay.register(app)
 cli_fleet.register(app)
+cli_masters.register(app)
+cli_maintenance.register(app)
+cli_notices.register(app)
+cli_report.register(app)
 cli_letters.register(app)
 cli_codes.register(app)
 cli_dbc.register(app)
 cli_decode.register(app)
+cli_episodes.register(app)
+cli_silences.register(app)
+cli_events.register(app)
+cli_evidence.register(app)
+cli_rules.register(app)
+cli_backtest.register(app)
 demo.register(app)
 
 

@@ -36,7 +36,7 @@ class LogsScanned(TyperGroup):
     """`roadcall codes LOG...` is `roadcall codes scan LOG...`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: typer's own click
-        if args and args[0] not in self.commands and Path(args[0]).is_file():
+        if args and args[0] not in self.commands and (args[0] == "-" or Path(args[0]).exists()):
             args = ["scan", *args]
         return super().parse_args(ctx, args)
 

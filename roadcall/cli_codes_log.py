@@ -19,13 +19,17 @@ from model.clock import NS
 from model.code_book import explain
 from model.codes import FactKind
 from roadcall.code_findings import Findings, FoundCode, FoundEcu
+from roadcall.log_faults import existing, reading
 
 #: 29-bit source addresses have one byte, 11-bit identifiers more.
 _SOURCE_ADDRESS_MAX = 0xFF
 
 
 def scan(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Log files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="LOG...", callback=existing, help="Log files; - is standard input."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
     j1939: Annotated[
         bool | None, typer.Option(help="Read J1939 messages; found out when not said.")
@@ -34,18 +38,18 @@ def scan(
 ) -> None:
     """Print the trouble codes that log files hold, by ECU. No DBC file is needed.
 
-    Example: roadcall codes scan drive.blf scan.log.gz --json
+    Exit codes: 0 read, 1 not read (or a broken line with --strict), 2 wrong use.
+
+    Examples: roadcall codes drive.blf, roadcall codes scan.log.gz drive.mf4 --json
     """
-    faults = Faults(strict=strict)
     findings = Findings()
     for file in files:
-        _scan_file(file, findings, faults, j1939)
+        with reading(file, strict=strict) as faults:
+            _scan_file(file, findings, faults, j1939)
     if as_json:
         typer.echo(orjson.dumps([_record(ecu) for ecu in findings.sorted()]))
     else:
         _print(findings)
-    if faults.total:
-        typer.echo(f"{faults.total} broken line(s) left out", err=True)
 
 
 def _scan_file(file: Path, findings: Findings, faults: Faults, j1939: bool | None) -> None:

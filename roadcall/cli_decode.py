@@ -24,17 +24,16 @@ from rich.progress import (
 from dbc.loader import load_messages
 from dbc.profile import DbcFile, Profile, ProfileError, load_profile
 from decoders.plan import compile_plan
-from ingest.columns import Faults, LogFaultError
 from ingest.log_files import read_log
-from model.errors import DecodeError
+from ingest.log_open import STDIN
 from roadcall.cli_run import open_settings
+from roadcall.log_faults import existing, reading
 from roadcall.log_output import open_samples
 from roadcall.log_samples import Block, LogDecoder
 from roadcall.log_statistics import Statistics, write_statistics
 
 #: Frames decoded together: enough to be fast, little enough to be a few megabytes.
 BATCH_FRAMES = 10_000
-SHOWN_FAULTS = 10
 
 
 class Format(StrEnum):
@@ -53,7 +52,8 @@ def register(app: typer.Typer) -> None:
 
 def decode(
     logs: Annotated[
-        list[Path], typer.Argument(metavar="LOG...", exists=True, dir_okay=False, readable=True)
+        list[Path],
+        typer.Argument(metavar="LOG...", callback=existing, help="Log files; - is stdin."),
     ],
     dbc: Annotated[
         list[Path] | None,
@@ -92,7 +92,7 @@ def decode(
 
       roadcall decode drive.blf --dbc car.dbc > drive.csv
 
-      roadcall decode drive.log.gz --profile demo_car --signal '*speed*' | head
+      candump -L can0 | roadcall decode - --profile demo_car --signal '*speed*'
 
       roadcall decode a.asc b.asc --dbc car.dbc --format jsonl -o both.jsonl
 
@@ -182,39 +182,21 @@ class _Sink(Protocol):
 def _run(logs: list[Path], decoder: LogDecoder, sink: _Sink, *, strict: bool) -> None:
     """All logs into the sink, with a bar where a person is watching."""
     console = Console(stderr=True)
-    sizes = [path.stat().st_size for path in logs]
+    sizes = [None if path == STDIN else path.stat().st_size for path in logs]
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     watched = console.is_terminal
     with Progress(*columns, DownloadColumn(), console=console, disable=not watched) as bar:
         for path, size in zip(logs, sizes, strict=True):
             task = bar.add_task(path.name, total=size)
-            faults = Faults(strict=strict)
-            try:
-                reading = read_log(
+            with reading(path, strict=strict) as faults:
+                batches = read_log(
                     path, batch_frames=BATCH_FRAMES, faults=faults, seen=_shower(bar, task)
                 )
-                for batch in reading:
+                for batch in batches:
                     sink.write(decoder.decode(batch))
-            except LogFaultError as error:
-                typer.echo(
-                    f"roadcall: {path.name}:{error.fault.line}: {error.fault.reason}", err=True
-                )
-                raise typer.Exit(1) from None
-            except DecodeError as error:
-                typer.echo(f"roadcall: {path.name}: {error}", err=True)
-                raise typer.Exit(1) from None
             bar.update(task, completed=size)
-            _report(path, faults)
 
 
 def _shower(bar: Progress, task: TaskID) -> Callable[[int], None]:
     """Moves a bar to the bytes read."""
     return lambda done: bar.update(task, completed=done)
-
-
-def _report(path: Path, faults: Faults) -> None:
-    """Broken lines on standard error: the first ones, and how many there are."""
-    for fault in faults.first[:SHOWN_FAULTS]:
-        typer.echo(f"{path.name}:{fault.line}: {fault.reason}", err=True)
-    if faults.total:
-        typer.echo(f"{path.name}: {faults.total} broken lines were passed over", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,17 @@ import typer
 
 from dbc.profile import load_profile
 from model.clock import SystemClock, utc
+from model.errors import RoadcallError
+from model.master_files import Row, RowFault
+from model.masters import Duty, Person, Region, VehicleRecord
 from model.vehicle import Record, RescueUnit, Station, Vehicle
 from roadcall import wiring
 from roadcall.cli_run import open_settings
-from rules.maintenance import items_for, programmes
-from store import maintenance, masters
+from roadcall.vehicle_check import vehicle_fault
+from store import masters
 from store.database import Connection, transaction
+from store.master_import import Importer
+from store.master_kinds import KINDS
 
 vehicle = typer.Typer(no_args_is_help=True, help="Vehicles.")
 gateway = typer.Typer(no_args_is_help=True, help="Gateways and their tokens.")
@@ -28,6 +34,17 @@ def register(app: typer.Typer) -> None:
     app.add_typer(fleet, name="fleet")
 
 
+#: Kinds of records and the parts of a fleet file that hold them, in an order that fits.
+PARTS = {
+    "region": "regions",
+    "station": "stations",
+    "person": "persons",
+    "unit": "units",
+    "duty": "duties",
+    "vehicle": "vehicles",
+}
+
+
 class GatewayRow(Record):
     """One gateway and the vehicles it may push for."""
 
@@ -38,10 +55,21 @@ class GatewayRow(Record):
 class FleetFile(Record):
     """A JSON file of master data; every part may be missing."""
 
+    regions: tuple[Region, ...] = ()
     stations: tuple[Station, ...] = ()
+    persons: tuple[Person, ...] = ()
     units: tuple[RescueUnit, ...] = ()
-    vehicles: tuple[Vehicle, ...] = ()
+    duties: tuple[Duty, ...] = ()
+    vehicles: tuple[VehicleRecord, ...] = ()
     gateways: tuple[GatewayRow, ...] = ()
+
+
+class FleetRefusedError(RoadcallError):
+    """A file whose parts do not fit together; nothing of it is stored."""
+
+    def __init__(self, *, part: str, fault: RowFault) -> None:
+        super().__init__(f"{part} {fault}")
+        self.part, self.fault = part, fault
 
 
 @vehicle.command("add")
@@ -55,7 +83,7 @@ def add_vehicle(
     battery_chemistry: Annotated[str, typer.Option(help="NCM or LFP.")] = "",
     cells_in_series: int = 0,
 ) -> None:
-    """Register one vehicle, with the maintenance programme of its powertrain."""
+    """Register one vehicle; the dispatcher gives it its maintenance programme."""
     settings = open_settings()
     known = load_profile(profile, settings.profile_path)
     record = Vehicle(
@@ -74,17 +102,8 @@ def add_vehicle(
 
 
 def register_vehicles(conn: Connection, vehicles: tuple[Vehicle, ...]) -> None:
-    """Upsert vehicles; those new get their maintenance items."""
-    now = utc(SystemClock().now_ns())
+    """Create or change vehicles; the dispatcher gives them their maintenance programmes."""
     masters.upsert_vehicles(conn, vehicles)
-    known = programmes()
-    items = [
-        item
-        for row in vehicles
-        if row.powertrain in known
-        for item in items_for(row, known[row.powertrain], now)
-    ]
-    maintenance.upsert(conn, items)
 
 
 @gateway.command("add")
@@ -107,12 +126,21 @@ def revoke_gateway(gateway_id: str) -> None:
 
 @fleet.command("import")
 def import_fleet(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
-    """Stations, units, vehicles and gateways from a JSON file; prints new tokens."""
-    rows = FleetFile.model_validate_json(file.read_bytes())
-    with wiring.database(open_settings()) as db, transaction(db.pool) as conn:
-        masters.upsert_stations(conn, rows.stations)
-        masters.upsert_units(conn, rows.units)
-        register_vehicles(conn, rows.vehicles)
-        for row in rows.gateways:
+    """A small fleet in one JSON file: regions, stations, persons, units, duties, vehicles …
+
+    Prints new tokens. Larger ones, and CSV: `roadcall masters import`.
+    """
+    parts = FleetFile.model_validate_json(file.read_bytes())
+    settings = open_settings()
+    with wiring.database(settings) as db, transaction(db.pool) as conn:
+        for kind, part in PARTS.items():
+            records: Sequence[Record] = getattr(parts, part)
+            importer = Importer(
+                conn, KINDS[kind], utc(SystemClock().now_ns()), vehicle_fault(settings)
+            )
+            _, faults = importer.take([Row(i, r) for i, r in enumerate(records, 1)])
+            if faults:
+                raise FleetRefusedError(part=part, fault=faults[0])
+        for row in parts.gateways:
             token = masters.create_gateway(conn, row.gateway_id, row.vins)
             typer.echo(f"gateway {row.gateway_id}: {token}")

@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 
 from model.clock import SystemClock
 from roadcall import logs, wiring
+from roadcall.rule_library import Library, RuleTexts
 from roadcall.settings import Settings
 from store import inbox
 from store.database import Pool
@@ -145,7 +146,8 @@ def _dispatcher(settings: Settings, pool: Pool) -> Iterator[None]:
     from roadcall import dispatcher
 
     stop = threading.Event()
-    texts = wiring.rule_texts(wiring.bundle_of(settings))
+    texts = RuleTexts(pool, Library(settings))
+    wiring.register_sinks(settings, pool)
 
     def body() -> None:
         try:
@@ -156,6 +158,7 @@ def _dispatcher(settings: Settings, pool: Pool) -> Iterator[None]:
                 stop,
                 rule_texts=texts,
                 assess_every_s=settings.assess_every_s,
+                maintenance_path=settings.maintenance_path,
             )
         except Exception:
             log.exception("dispatcher.bug")

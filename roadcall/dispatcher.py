@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psycopg
 import structlog
 
 from dispatch.delivery import Sender
+from dispatch.rescue_choice import Router
+from dispatch.templates import load_every
 from dispatch.terms import load_terms
 from model.clock import Clock
 from model.errors import StoreUnavailableError
+from roadcall.dispatcher_alerts import GroupTurn, SuppressionTurn
+from roadcall.dispatcher_campaigns import CampaignTurn
 from roadcall.dispatcher_cases import CaseTurns, RuleTexts
+from roadcall.dispatcher_clocks import ClockTurns
+from roadcall.dispatcher_episodes import EpisodeTurn
 from roadcall.dispatcher_maintenance import MaintenanceTurn
+from roadcall.dispatcher_notices import DeliveryTurn, SpreadTurn
 from roadcall.dispatcher_outbox import OutboxTurn
+from roadcall.dispatcher_work import WorkTurns
+from roadcall.maintenance_meter import TripTurn
 from store import notify
 from store.database import Pool, connect
 
@@ -28,6 +38,8 @@ IDLE_S = 1.0
 #: How old an assessment of a maintenance item gets before odometer and date are looked at again.
 ASSESS_EVERY_S = 60.0
 RETRY_S = 1.0
+#: How soon the listener sees that it shall stop.
+LISTEN_S = 0.2
 
 log = structlog.get_logger("roadcall.dispatcher")
 
@@ -45,18 +57,34 @@ class Dispatcher:
         *,
         rule_texts: RuleTexts | None = None,
         assess_every_s: float = ASSESS_EVERY_S,
+        router: Router | None = None,
+        maintenance_path: Sequence[Path] = (),
     ) -> None:
+        load_every()
         self._pool = pool
-        cases = CaseTurns(pool, clock, rule_texts or {})
-        assess = MaintenanceTurn(pool, clock, assess_every_s)
+        cases = CaseTurns(pool, clock, rule_texts or {}, router)
+        clocks = ClockTurns(pool, clock)
+        assess = MaintenanceTurn(pool, clock, assess_every_s, maintenance_path)
         self._outbox = OutboxTurn(pool, clock, senders, load_terms().delivery)
+        self._channels = DeliveryTurn(pool, clock, load_terms().delivery)
         self._turns: dict[str, tuple[Turn, float]] = {
             "new": (cases.open_new, IDLE_S),
+            "unanswered": (cases.confirm_unanswered, IDLE_S),
             "expire": (cases.expire_offers, IDLE_S),
             "offer": (cases.offer_confirmed, IDLE_S),
-            "clocks": (cases.announce_clocks, IDLE_S),
+            "second": (cases.ask_second, IDLE_S),
+            "clocks": (clocks.announce, IDLE_S),
+            "alerts": (clocks.watch_alerts, IDLE_S),
+            "suppression": (SuppressionTurn(pool, clock), IDLE_S),
+            "groups": (GroupTurn(pool, clock, rule_texts or {}), IDLE_S),
+            "campaigns": (CampaignTurn(pool, clock), IDLE_S),
+            "trips": (TripTurn(pool, clock), IDLE_S),
+            "work": (WorkTurns(pool, clock), IDLE_S),
             "maintenance": (assess, IDLE_S),
+            "episodes": (EpisodeTurn(pool), IDLE_S),
             "outbox": (self._outbox, IDLE_S),
+            "spread": (SpreadTurn(pool, clock), IDLE_S),
+            "channels": (self._channels, IDLE_S),
         }
         self._wakes = {name: threading.Event() for name in self._turns}
         self._bug: Exception | None = None
@@ -85,6 +113,7 @@ class Dispatcher:
     def close(self) -> None:
         """Let the sending threads go. The pool and the senders are the caller's."""
         self._outbox.close()
+        self._channels.close()
 
     def _bodies(self, stop: threading.Event) -> dict[str, Callable[[], None]]:
         def repeating(name: str) -> Callable[[], None]:
@@ -130,7 +159,7 @@ class Dispatcher:
                     notify.listen(conn)
                     self._wake()
                     while not stop.is_set():
-                        for _ in conn.notifies(timeout=IDLE_S, stop_after=1):
+                        for _ in conn.notifies(timeout=LISTEN_S, stop_after=1):
                             self._wake()
             except (psycopg.Error, StoreUnavailableError) as error:
                 log.warning("dispatcher.listen_lost", reason=type(error).__name__)
@@ -145,6 +174,14 @@ def run(
     *,
     rule_texts: RuleTexts | None = None,
     assess_every_s: float = ASSESS_EVERY_S,
+    maintenance_path: Sequence[Path] = (),
 ) -> None:
     """Dispatch until `stop` is set. `senders` are tried in order; put the log sink last."""
-    Dispatcher(pool, senders, clock, rule_texts=rule_texts, assess_every_s=assess_every_s).run(stop)
+    Dispatcher(
+        pool,
+        senders,
+        clock,
+        rule_texts=rule_texts,
+        assess_every_s=assess_every_s,
+        maintenance_path=maintenance_path,
+    ).run(stop)

@@ -17,6 +17,7 @@ from dispatch.delivery import Delivery, Outcome, Sender, delay_s, given_up
 from dispatch.terms import DeliveryTerms
 from model.clock import Clock, utc
 from model.effects import OutboxRecord
+from roadcall.dispatcher_notices import tell_operators
 from store import outbox
 from store.database import Connection, Pool, transaction
 from store.outbox import ClaimedRecord
@@ -69,6 +70,14 @@ class OutboxTurn:
             outbox.mark_sent(conn, row, now)
         elif delivery.outcome is Outcome.DEAD or given_up(row.attempts, self._terms):
             outbox.mark_dead(conn, row, delivery.error, now)
+            tell_operators(
+                conn,
+                row.record,
+                f"outbox/{row.outbox_id}",
+                channel="outbox",
+                attempts=row.attempts,
+                error=delivery.error,
+            )
             log.error("outbox.dead", id=row.record.key, kind=row.record.kind, error=delivery.error)
         else:
             seconds = delay_s(

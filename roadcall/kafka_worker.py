@@ -39,7 +39,6 @@ from roadcall.kafka_log import PARTITIONS, TOPIC, declare_topic
 from roadcall.partition_feed import LogHoleError, PartitionFeed
 from roadcall.processor import Processor
 
-GROUP = "roadcall"
 TAKE_RECORDS = 200
 #: How long a take gathers: part of the way from socket to alert.
 TAKE_WITHIN_S = 0.02
@@ -76,7 +75,8 @@ class WorkerPlan:
     servers: str
     topic: str = TOPIC
     partitions: int = PARTITIONS
-    group: str = GROUP
+    #: The consumer group; None = named after the topic, so that two installations may share Kafka.
+    group: str | None = None
     #: A name that outlives the process: a supervised worker gets its partitions back at once
     #: after a crash, but keeps them for a session limit when it is taken away for good.
     instance: str | None = None
@@ -145,7 +145,7 @@ def create_app(
 ) -> tuple[faust.App, PartitionFeed]:
     """The Faust application and the feed behind its one agent. Needs a running event loop."""
     app = faust.App(
-        plan.group,
+        plan.group or plan.topic,
         broker=[f"kafka://{server}" for server in plan.servers.split(",")],
         datadir=str(folder),
         store="memory://",

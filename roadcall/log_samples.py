@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
+from dbc.diagnosis import did_message
 from dbc.profile import Profile
 from decoders.decode import Decoder, Tails
 from decoders.plan import Plan
@@ -45,7 +46,9 @@ class Label:
     def matches(self, globs: tuple[str, ...]) -> bool:
         """Whether any glob names the signal, `Message.Signal` or the catalogue's name."""
         names = [n.lower() for n in (self.signal, f"{self.message}.{self.signal}", self.name)]
-        return not globs or any(fnmatchcase(n, glob.lower()) for glob in globs for n in names)
+        wanted = [glob.lower() for glob in globs]
+        # Brackets mean something to globs, and are part of an array element's name.
+        return not globs or any(n == g or fnmatchcase(n, g) for g in wanted for n in names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +97,7 @@ class LogDecoder:
 
     def __init__(self, profile: Profile, plan: Plan, globs: tuple[str, ...] = ()) -> None:
         self.plan, self.labels = plan, list[Label]()
-        self._decoder, self._globs = Decoder(plan), globs
+        self._decoder, self._globs = Decoder.of_profile(profile, plan), globs
         self._tails: dict[int, Tails] = {}
         self._label_of: dict[tuple[int, int], int] = {}
         self._wanted: list[bool] = []
@@ -107,6 +110,9 @@ class LogDecoder:
             self._signals.setdefault((message, binding.name), []).append(signal)
             self._senders.setdefault(binding.name, []).append(message)
         self._scaled = _scaled(plan)
+        self._did_messages = frozenset(map(did_message, profile.dids))
+        pairs = profile.links.values()
+        self._links = sorted({i for pair in pairs for i in (pair.request_id, pair.answer_id)})
 
     def decode(self, batch: FrameBatch) -> Block:
         """Samples of one batch; transport sessions go on from the batch before."""
@@ -140,6 +146,8 @@ class LogDecoder:
         )
         iso_tp: NDArray[np.bool_] = np.append(self.plan.iso_tp, False)
         carries: NDArray[np.bool_] = by_id | iso_tp[message]
+        if self._links:
+            carries |= np.isin(can_id, np.array(self._links, np.uint32))
         return carries
 
     def _ordinary(
@@ -199,6 +207,8 @@ class LogDecoder:
         sender = self.plan.messages[message] if message >= 0 else ""
         if (sender, text) not in self._signals:
             senders = self._senders.get(text, [_LAMP_MESSAGE])
+            asked = [s for s in senders if s in self._did_messages] if not sender else []
+            senders = asked or senders
             sender = senders[0] if len(set(senders)) == 1 else ""
         signals = self._signals.get((sender, text), [])
         return Label(sender, signals[0] if len(signals) == 1 else text, text, unit)

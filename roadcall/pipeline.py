@@ -7,13 +7,16 @@ transaction leaves nothing behind.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from decoders.decode import Decoded, Decoder, Tails
 from dispatch.rescue import request_for
 from model.alerts import AlertState, AlertTransition
+from model.clock import NS
 from model.codes import CodeReport
 from model.effects import Effects, LastValues, VehicleSnapshot
 from model.frames import FrameBatch
@@ -22,9 +25,11 @@ from model.rescue import RescueCase
 from model.severity import Severity
 from model.signals import Quality, SignalBatch
 from model.vehicle import Station, Vehicle
+from roadcall.shadow import Shadow, follow
 from rules import lane
 from rules.bundle import Bundle
 from rules.lane import Step, VehicleRules
+from rules.switch import Bundles, finished, instance_of, without
 
 #: Older than any sample.
 NEVER = -(2**63)
@@ -41,6 +46,21 @@ class World:
     bundle: Bundle
     stations: tuple[Station, ...]
     dispatch_max_age_s: float | None = None
+    lateness_ns: int = lane.LATENESS_NS
+    #: A bundle on trial: looked at, told to nobody.
+    shadow: Bundle | None = None
+    #: The bundle with earlier rules that open alerts of some vehicles still need.
+    bundles: Bundles | None = None
+
+    def bundle_for(self, memory: VehicleMemory) -> Bundle:
+        """The rules for a vehicle as it stands."""
+        if not memory.finishing or self.bundles is None:
+            return self.bundle
+        return self.bundles.of(memory.finishing)
+
+    def changes(self, memory: VehicleMemory) -> bool:
+        """Whether a vehicle has alerts, or some pending, that other rules now judge."""
+        return memory.bundle_hash != self.bundle.hash and bool(memory.rules.states)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +79,36 @@ class VehicleMemory:
     waiting: tuple[AlertTransition, ...] = ()
     #: Whether the rules' buffer is as it was before a restart.
     refilled: bool = True
+    #: The bundle it was looked at with ('' = not known), and rules of earlier ones whose alerts
+    #: are not over: rule id -> hash of their bundle.
+    bundle_hash: str = ""
+    finishing: Mapping[str, str] = field(default_factory=dict)
+    #: Where the bundle last changed; history is not judged anew before it.
+    switched_ns: int = 0
+    #: Ends of alerts whose rules are no more, to be said with the next step.
+    parting: tuple[AlertTransition, ...] = ()
+    shadow: Shadow | None = None
+
+    @property
+    def due_ns(self) -> int:
+        """Wall clock before which a tick has nothing to do."""
+        shadow_ns = self.shadow.rules.due_ns if self.shadow else self.rules.due_ns
+        return min(self.rules.due_ns, shadow_ns)
 
     def snapshot(self) -> VehicleSnapshot:
         """What is written back."""
-        memory = {
+        memory: dict[str, Any] = {  # JSON has no closed type
             "rules": self.rules.to_memory(),
             "tails": self.tails.to_memory(),
             "waiting": [_waiting_to_memory(t) for t in self.waiting],
+            "bundle": self.bundle_hash,
         }
+        if self.finishing:
+            memory["finishing"] = dict(self.finishing)
+        if self.switched_ns:
+            memory["switched_ns"] = self.switched_ns
+        if self.shadow:
+            memory["shadow"] = self.shadow.to_memory()
         return VehicleSnapshot(
             self.vehicle_id, self.observed_ns, self.received_ns, self.last, memory
         )
@@ -85,9 +127,14 @@ def advance(world: World, memory: VehicleMemory, key: BatchKey, batch: FrameBatc
     """Decode, apply the rules, open cases."""
     decoded = memory.decoder.decode(batch, memory.tails)
     signals = decoded.signals
-    step = lane.advance(
-        world.bundle, memory.rules, memory.vehicle, signals, decoded.reports, batch.received_ns
-    )
+
+    def run(bundle: Bundle, rules: VehicleRules) -> Step:
+        reports, received_ns = decoded.reports, batch.received_ns
+        return lane.advance(
+            bundle, rules, memory.vehicle, signals, reports, received_ns, world.lateness_ns
+        )
+
+    step = said(world, memory, run(world.bundle_for(memory), memory.rules))
     observed_ns = int(batch.observed_ns.max()) if len(batch) else 0
     after = replace(
         memory,
@@ -95,10 +142,28 @@ def advance(world: World, memory: VehicleMemory, key: BatchKey, batch: FrameBatc
         last=merge_last(memory.last, signals),
         observed_ns=max(memory.observed_ns, observed_ns),
         received_ns=max(memory.received_ns, batch.received_ns),
+        shadow=follow(world.shadow, memory.shadow, run, memory.rules.facts),
     )
     after, cases = settle(world, after, step, batch.received_ns)
     effects = _effects(after, key, batch, decoded, step.transitions, cases)
     return Advanced(after, effects, step.late_from_ns)
+
+
+def said(world: World, memory: VehicleMemory, step: Step) -> Step:
+    """The step with its origin: which rules and which decoding it came from."""
+    bundle, plan = world.bundle_for(memory), memory.decoder.plan
+    told = []
+    for t in step.transitions:
+        instance = instance_of(bundle, memory.vehicle, t.rule_id, t.instance)
+        told.append(
+            replace(
+                t,
+                bundle_hash=memory.finishing.get(t.rule_id, world.bundle.hash),
+                profile_hash=plan.hash,
+                lead_s=instance.reach_ns / NS if instance else t.lead_s,
+            )
+        )
+    return replace(step, transitions=(*memory.parting, *told))
 
 
 def settle(
@@ -120,7 +185,18 @@ def settle(
         )
         cases = tuple(case for case in found if case is not None)
         waiting = {}
-    return replace(memory, rules=step.rules, waiting=tuple(waiting.values())), cases
+    after = replace(memory, rules=step.rules, waiting=tuple(waiting.values()), parting=())
+    return _finish(after), cases
+
+
+def _finish(memory: VehicleMemory) -> VehicleMemory:
+    """Alerts under earlier rules that are over now: those rules begin anew as they are today."""
+    still = finished(memory.rules, memory.finishing)
+    over = memory.finishing.keys() - still.keys()
+    if not over:
+        return memory
+    rules = replace(without(memory.rules, over), chunks=())
+    return replace(memory, rules=rules, finishing=still, refilled=False)
 
 
 def _is_serious(transition: AlertTransition) -> bool:
@@ -179,6 +255,8 @@ def _effects(
         cases=cases,
         outbox=(),
         snapshot=memory.snapshot(),
+        facts=decoded.facts,
+        shadow=memory.shadow.said if memory.shadow else (),
     )
 
 
@@ -191,6 +269,8 @@ def _waiting_to_memory(transition: AlertTransition) -> dict[str, str | int]:
         "severity": int(transition.severity),
         "started_ns": transition.started_ns,
         "at_ns": transition.at_ns,
+        "fired_ns": transition.fired_ns,
+        "worst_ns": transition.worst_ns,
     }
 
 
@@ -206,4 +286,6 @@ def waiting_from_memory(vin: str, row: dict[str, str | int]) -> AlertTransition:
         severity=Severity(int(row["severity"])),
         started_ns=int(row["started_ns"]),
         at_ns=int(row["at_ns"]),
+        fired_ns=int(row["fired_ns"]),
+        worst_ns=int(row["worst_ns"]),
     )

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Folders with further vehicle profiles, separated by ':'."""
     rule_path: Paths = ()
     """Further rule packs, separated by ':'."""
+    maintenance_path: Paths = ()
+    """Further maintenance programmes (TOML files), separated by ':'."""
     lateness_s: float = Field(30.0, gt=0)
     """A sample this much older than the vehicle's newest one is history (domain.md 3.2)."""
     dispatch_max_age_s: float | None = Field(None, gt=0)
@@ -53,6 +55,12 @@ class Settings(BaseSettings):
     """How soon a service is looked at again."""
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
+    webhook_events: bool = False
+    """Whether the webhook hears of events too (CloudEvents), not only of messages."""
+    event_topic: str = "roadcall.events"
+    """Where events go while the log is Kafka; key = VIN."""
+    event_source: str = Field("/roadcall", min_length=1, max_length=200)
+    """Names this installation in its events: CloudEvents' `source`, a URI reference."""
     max_batch_frames: int = Field(100_000, ge=1)
     max_body_bytes: int = Field(8_000_000, ge=1_000)
     max_inflated_bytes: int = Field(8_000_000, ge=1_000)

@@ -13,9 +13,13 @@ from ingest.http import IngestLimits, create_app
 from model.clock import Clock
 from model.log import FrameLog
 from roadcall.directory import StoredGateways
+from roadcall.evidence import EvidenceReader
 from roadcall.frame_log import open_log
+from roadcall.rule_desk import RuleDesk
+from roadcall.rule_library import Library, RuleTexts
 from roadcall.settings import Settings
-from roadcall.wiring import bundle_of, rule_texts
+from roadcall.vehicle_check import vehicle_fault
+from roadcall.wiring import decoder_source
 from store.database import Pool, answers
 
 
@@ -37,7 +41,14 @@ def add_console(app: FastAPI, settings: Settings, pool: Pool, clock: Clock) -> N
 
     if settings.console_token is None:  # open, so no other name may lead a browser here
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    config = ConsoleConfig(token=settings.console_token, rule_texts=rule_texts(bundle_of(settings)))
+    library = Library(settings)
+    config = ConsoleConfig(
+        token=settings.console_token,
+        rule_texts=RuleTexts(pool, library),
+        vehicle_fault=vehicle_fault(settings),
+        evidence=EvidenceReader(pool, library, decoder_source(settings)),
+        rules=RuleDesk(pool, settings),
+    )
     app.include_router(api.create_api(pool, clock, config))
     pages.mount(app, pool, clock, config)
 

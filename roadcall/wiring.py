@@ -15,18 +15,23 @@ from decoders.plan import cached_plan
 from dispatch.delivery import Sender
 from dispatch.log_sink import LogSender
 from dispatch.webhook import WebhookSender
+from model.clock import NS
+from model.suppression import STORM, STORM_TEXT
 from model.vehicle import Vehicle
 from roadcall.owner import Owner
 from roadcall.pipeline import World
 from roadcall.recall import Recall
+from roadcall.rule_library import Library
 from roadcall.settings import Settings
 from rules.bundle import Bundle, builtin_packs, load_bundle
-from store import masters
-from store.database import Connection, Pool, connect, open_pool
+from store import event_sinks, masters
+from store.database import Connection, Pool, connect, open_pool, transaction
 from store.embedded import EmbeddedPostgres, default_home
 from store.migrate import migrate
+from store.rule_bundles import Standing
 
 POOL_SIZE = 16
+DAY_NS = 86_400 * NS
 
 log = structlog.get_logger()
 
@@ -75,24 +80,50 @@ def bundle_of(settings: Settings) -> Bundle:
 
 def rule_texts(bundle: Bundle) -> dict[str, dict[str, str]]:
     """Each rule's title, as people read it."""
-    return {rule.id: {"zh": rule.text.zh.title, "en": rule.text.en.title} for rule in bundle.rules}
+    titles = {r.id: {"zh": r.text.zh.title, "en": r.text.en.title} for r in bundle.rules}
+    return titles | {STORM: STORM_TEXT}
 
 
 def senders(settings: Settings) -> list[Sender]:
-    """Where messages go; the log comes last and takes everything."""
-    log_sink: list[Sender] = [LogSender()]
-    if settings.webhook_url is None or settings.webhook_secret is None:
-        return log_sink
-    secret = settings.webhook_secret.get_secret_value().encode()
-    return [WebhookSender(settings.webhook_url, secret), *log_sink]
+    """Where messages and events go; the log comes last and takes everything."""
+    made: list[Sender] = []
+    if settings.webhook_url is not None and settings.webhook_secret is not None:
+        secret = settings.webhook_secret.get_secret_value().encode()
+        events = settings.webhook_events
+        made.append(WebhookSender(settings.webhook_url, secret, events=events))
+    if settings.kafka is not None:
+        from roadcall.kafka_events import KafkaEvents
+
+        made.append(KafkaEvents(settings.kafka, settings.event_topic, settings.partitions))
+    return [*made, LogSender()]
 
 
-def world_reader(settings: Settings) -> Callable[[Connection], World]:
+def register_sinks(settings: Settings, pool: Pool) -> None:
+    """Let the store write events exactly where somebody of this installation listens."""
+    named = {
+        "kafka": settings.kafka is not None,
+        "webhook": settings.webhook_url is not None and settings.webhook_events,
+    }
+    with transaction(pool) as conn:
+        listening = {name for name, listens in named.items() if listens}
+        event_sinks.register(conn, listening, settings.event_source)
+
+
+def world_reader(settings: Settings, library: Library) -> Callable[[Connection, Standing], World]:
     """Reads what all vehicles share; rules are compiled once."""
-    bundle = bundle_of(settings)
+    lateness_ns = round(settings.lateness_s * NS)
 
-    def read(conn: Connection) -> World:
-        return World(bundle, tuple(masters.stations(conn)), settings.dispatch_max_age_s)
+    def read(conn: Connection, now: Standing) -> World:
+        stations = tuple(masters.stations(conn))
+        active = library.active(conn, now)
+        return World(
+            active,
+            stations,
+            settings.dispatch_max_age_s,
+            lateness_ns,
+            shadow=library.shadow(conn, now),
+            bundles=library.bundles(active),
+        )
 
     return read
 
@@ -105,7 +136,7 @@ def decoder_source(settings: Settings) -> Callable[[Vehicle], Decoder]:
     def decoder(vehicle: Vehicle) -> Decoder:
         if vehicle.profile not in decoders:
             profile = load_profile(vehicle.profile, settings.profile_path)
-            decoders[vehicle.profile] = Decoder(cached_plan(profile, cache))
+            decoders[vehicle.profile] = Decoder.of_profile(profile, cached_plan(profile, cache))
         return decoders[vehicle.profile]
 
     return decoder
@@ -113,5 +144,9 @@ def decoder_source(settings: Settings) -> Callable[[Vehicle], Decoder]:
 
 def owner(settings: Settings, pool: Pool, topic: str) -> Owner:
     """The processor of one worker."""
-    recall = Recall(decoder_source(settings))
-    return Owner(pool, topic, settings.partitions, world_reader(settings), recall)
+    library = Library(settings)
+    library.register(pool)
+    recall = Recall(decoder_source(settings), library)
+    keep_keys_ns = settings.pushed_batch_days * DAY_NS
+    reader = world_reader(settings, library)
+    return Owner(pool, topic, settings.partitions, reader, recall, keep_keys_ns)

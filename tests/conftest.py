@@ -12,12 +12,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from store.database import connect
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
+from tests.receiver import Receiver, receiving
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = Path(os.environ.get("ROADCALL_SAMPLES", ROOT.parent / "shared" / "samples"))
@@ -37,6 +39,19 @@ def samples() -> Callable[[str], Path]:
 
 
 PARTITIONS = 12
+
+#: No test measures time: a busy machine is no fault of ours.
+settings.register_profile("roadcall", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("roadcall")
+
+
+#: Marks of tests that take seconds.
+LONG = {"slow", "kafka", "timescale", "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that parallel processes end together; else the random order stays."""
+    items.sort(key=lambda item: LONG.isdisjoint(mark.name for mark in item.iter_markers()))
 
 
 @pytest.fixture(scope="session")
@@ -96,3 +111,10 @@ def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
         yield name
     finally:
         run("drop database {} with (force)", name)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An HTTP endpoint that keeps what it was sent."""
+    with receiving() as made:
+        yield made

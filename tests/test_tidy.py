@@ -132,10 +132,10 @@ def test_catalogue_names_end_in_their_unit() -> None:
         "km/L": "km_l",
         "g/s": "g_s",
         "%": "percent",
+        "%/d": "percent_d",
     }
     for name, signal in catalogue().items():
         if signal.unit:
             ending = suffix.get(signal.unit, signal.unit.lower().replace("/", "_"))
             assert name.endswith(f"_{ending}"), f"{name} is in {signal.unit}"
-        if signal.minimum is not None and signal.maximum is not None:
-            assert signal.minimum < signal.maximum, name
+        assert signal.minimum < signal.maximum, name

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from console.api import create_api
 from console.config import ConsoleConfig
+from dispatch.clocks import promise
 from dispatch.rescue import request_for
 from model.alerts import AlertState, AlertTransition, alert_id
 from model.clock import NS, FakeClock, utc
@@ -28,9 +29,10 @@ from model.log import BatchKey
 from model.maintenance import MaintenanceItem
 from model.severity import Severity
 from model.signals import SignalBatch, SignalTable
-from model.vehicle import RescueUnit, Station, Vehicle, Zone
+from model.vehicle import Station, Vehicle, Zone
 from store import alerts, cases, clocks, effects, maintenance, masters, notify
 from store.database import Pool, open_pool, transaction
+from tests.masters import rescue_unit
 
 TOKEN = "operator-secret"
 #: 2025-03-01T08:00:00Z, a whole minute.
@@ -60,14 +62,8 @@ STATION = Station(
     longitude_deg=120.15,
     zone=Zone.CITY,
 )
-UNIT = RescueUnit(
-    unit_id="hz-1-a",
-    station_id="hz-1",
-    name="杭州 1 号车",
-    capabilities=frozenset({"tow"}),
-    on_duty=True,
-    latitude_deg=30.28,
-    longitude_deg=120.16,
+UNIT = rescue_unit(
+    "hz-1-a", station_id="hz-1", name="杭州 1 号车", latitude_deg=30.28, longitude_deg=120.16
 )
 
 
@@ -161,6 +157,8 @@ class Fleet:
             severity=severity,
             started_ns=started_ns,
             at_ns=NOON_NS + round(at_s * NS),
+            fired_ns=started_ns,
+            worst_ns=started_ns,
             evidence={"engine_coolant_temp_c": 119.0},
             thresholds={"stop": 118.0},
         )
@@ -193,7 +191,7 @@ class Fleet:
     def alert(self, step: AlertTransition) -> uuid.UUID:
         """One step of an alert, announced."""
         with transaction(self.pool) as conn:
-            alerts.fold(conn, [step])
+            alerts.write(conn, [step])
             notify.alert(conn, step.alert_id)
         return step.alert_id
 
@@ -204,8 +202,8 @@ class Fleet:
         assert case is not None
         with transaction(self.pool) as conn:
             cases.insert_requested(conn, [case])
-            due = case.requested_at + timedelta(minutes=30)
-            clocks.start(conn, "arrival", case.case_id, case.requested_at, due, due)
+            arrival = promise("arrival", "", case.zone)
+            clocks.start(conn, arrival, "rescue_case", str(case.case_id), case.requested_at)
         return case.case_id
 
     def service(self, vin: str, kind: str = "engine_oil") -> None:

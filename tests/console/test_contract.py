@@ -30,7 +30,7 @@ def routes(client: Client) -> list[tuple[str, str]]:
 
 def test_nothing_is_told_without_the_token(client: Client) -> None:
     listed = routes(client)
-    assert len(listed) == 20
+    assert len(listed) >= 80
     for method, path in listed:
         for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}):
             answer = client.request(method, path, headers=headers)

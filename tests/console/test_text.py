@@ -11,13 +11,16 @@ import pytest
 
 import console
 from console.figures import age, countdown, number, quantity, used_percent, warning
+from console.plan_panel import CASE_BUTTONS, QUICK
 from console.text import LANGUAGES, Speech, load_texts, preferred
 from dispatch.rescue import TABLE
 from model.alerts import AlertState, Handling
+from model.diagnosis_case import DiagnosisState
 from model.maintenance import DueState
 from model.rescue import CaseState
 from model.severity import Severity
 from model.vehicle import Zone
+from model.work_order import WorkOrderState
 
 EN, ZH = Speech("en"), Speech("zh")
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -110,3 +113,11 @@ def test_numbers_are_grouped_and_never_minus_zero() -> None:
 )
 def test_the_browsers_language_is_taken(accepted: str, language: str) -> None:
     assert preferred(accepted) == language
+
+
+def test_every_state_and_step_of_diagnosis_and_work_orders_has_its_words() -> None:
+    keys = load_texts().keys()
+    assert keys >= {f"diagnosis_{s}" for s in DiagnosisState}
+    assert keys >= {f"order_{s}" for s in WorkOrderState}
+    assert keys >= {f"diagnosis_step_{s}" for s in CASE_BUTTONS}
+    assert keys >= {f"order_step_{s}" for s in QUICK}

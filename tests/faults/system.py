@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,16 +18,11 @@ from store.database import connect, open_pool, transaction
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from tests.kafka.rig import kill_kafka
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA_SCRIPT = ROOT / "scripts" / "apache-kafka"
 RESTART_S, AWAY_S, STOP_LIMIT_S, PATIENCE_S = 0.3, 2.0, 40.0, 120.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Supervised:

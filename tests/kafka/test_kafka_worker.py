@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from roadcall.kafka_worker import EXIT_BUG, EXIT_MISCONFIGURED, EXIT_OK, EXIT_TRY_AGAIN
 from store.database import connect
 
+pytestmark = pytest.mark.slow
+
 
 def names(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-{n}" for n in range(count)]
@@ -99,7 +101,6 @@ def test_a_hole_in_the_log_stops_the_worker_once(apache_rig) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.slow
 def test_exactly_once_under_kill_9_and_sigterm_of_the_worker(apache_rig) -> None:
     rig = apache_rig
     with rig.load():
@@ -115,7 +116,6 @@ def test_exactly_once_under_kill_9_and_sigterm_of_the_worker(apache_rig) -> None
 
 
 @pytest.mark.kafka
-@pytest.mark.slow
 def test_exactly_once_while_workers_come_and_go(apache_rig) -> None:
     rig = apache_rig
     with rig.load():
@@ -133,7 +133,6 @@ def test_exactly_once_while_workers_come_and_go(apache_rig) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.slow
 def test_exactly_once_when_the_database_is_away_for_ten_seconds(apache_rig) -> None:
     rig = apache_rig
     worker = rig.start_worker()
@@ -149,7 +148,6 @@ def test_exactly_once_when_the_database_is_away_for_ten_seconds(apache_rig) -> N
 
 
 @pytest.mark.kafka
-@pytest.mark.slow
 def test_sigterm_ends_a_worker_whose_database_is_away(apache_rig) -> None:
     rig = apache_rig
     worker = rig.start_worker()
@@ -167,7 +165,6 @@ def test_sigterm_ends_a_worker_whose_database_is_away(apache_rig) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.slow
 def test_a_worker_that_gets_nowhere_ends_and_its_successor_goes_on(apache_rig) -> None:
     rig = apache_rig
     worker = rig.start_worker(stall_limit_s=4.0)
@@ -186,7 +183,6 @@ def test_a_worker_that_gets_nowhere_ends_and_its_successor_goes_on(apache_rig) -
 
 
 @pytest.mark.kafka
-@pytest.mark.slow
 def test_exactly_once_when_the_broker_is_killed(own_kafka, postgres, rig_of) -> None:
     rig = rig_of(own_kafka.start())
     worker = rig.start_worker()

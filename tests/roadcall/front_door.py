@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import psycopg
+
+from tests.ports import free_port
 
 START_LIMIT_S = 60.0
 
@@ -30,9 +31,7 @@ class FrontDoor:
     extra: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = self.port or int(probe.getsockname()[1])
+        self.port = self.port or free_port()
 
     @property
     def address(self) -> str:

@@ -73,8 +73,9 @@ class Rig:
     def alerts(self) -> list[tuple[object, ...]]:
         """Everything a person would see of every alert, in a fixed order."""
         return self.rows(
-            "select alert_id, rule_id, instance, severity, state, started_at, fired_at, cleared_at,"
-            " evidence from alert where state <> 'retracted' order by alert_id"
+            "select alert_id, rule_id, instance, severity, state, started_at, fired_at, changed_at,"
+            " cleared_at, evidence_at, evidence, thresholds from alert"
+            " where state <> 'retracted' order by alert_id"
         )
 
 

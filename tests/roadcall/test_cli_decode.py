@@ -121,7 +121,7 @@ def test_statistics(run: Callable[..., Result]) -> None:
         (("{log}", "--dbc", "{dbc}", "--profile", "demo_car"), 2, "not both"),
         (("{log}", "--profile", "nobody"), 2, "not one of"),
         (("{log}", "--dbc", "{log}"), 2, "car.log"),
-        (("nowhere.log", "--dbc", "{dbc}"), 2, "does not exist"),
+        (("nowhere.log", "--dbc", "{dbc}"), 2, "'nowhere.log' is no file"),
         (("{log}", "--dbc", "{dbc}", "--format", "parquet"), 2, "-o FILE"),
         (("{log}", "--dbc", "{dbc}", "--strict"), 1, "car.log:4: not a candump line"),
         (("{dbc}", "--dbc", "{dbc}"), 1, "car.dbc: neither content nor suffix"),
@@ -179,6 +179,33 @@ def test_whoever_reads_us_may_have_enough(tmp_path: Path) -> None:
         child.stdout.close()
         assert child.stderr.read() == b""
         assert child.wait(60) == 0
+
+
+def test_starting_loads_no_parser() -> None:
+    """cantools takes 125 ms to import, and 880 ms where asammdf is installed beside it."""
+    script = "import sys; from roadcall import cli_decode; print([m for m in "
+    script += "('cantools', 'can', 'asammdf', 'pandas', 'pyarrow') if m in sys.modules])"
+    command = [sys.executable, "-c", script]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    """As in `candump -L can0 | roadcall decode -`, plain and packed."""
+    (tmp_path / "car.dbc").write_text(DBC)
+    script = "import typer; from roadcall import cli_decode; typer.run(cli_decode.decode)"
+    for content in (LOG.encode(), gzip.compress(LOG.encode())):
+        done = subprocess.run(
+            [sys.executable, "-c", script, "-", "--dbc", "car.dbc"],
+            input=content,
+            capture_output=True,
+            check=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        assert done.stdout.decode().splitlines()[1:4] == [SPEED, TEMPERATURE, EXACT]
+        assert done.stderr.decode().splitlines()[0] == "-:4: not a candump line"
 
 
 def rows_of(result: Result) -> list[dict[str, str]]:

@@ -81,5 +81,5 @@ def test_broken_lines_are_counted(tmp_path: Path) -> None:
     done = run.invoke(app, [str(log)])
     assert done.exit_code == 0
     assert "obd: confirmed - no codes" in done.stdout
-    assert "1 broken line(s) left out" in done.stderr
+    assert ": 1 broken lines were passed over" in done.stderr
     assert run.invoke(app, [str(log), "--strict"]).exit_code != 0

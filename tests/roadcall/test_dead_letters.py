@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from model.log import BatchKey, LogRecord
 from roadcall.frame_log import open_log
 from roadcall.settings import Settings
@@ -12,6 +14,8 @@ from simulators.fleet import Fleet
 from store.database import open_pool
 from tests.roadcall.front_door import FrontDoor
 from tests.roadcall.rig import record
+
+pytestmark = pytest.mark.slow
 
 POISON = b"\x28\xb5\x2f\xfd these bytes are no zstd frame"
 LETTERS = "select count(*) from dead_letter where redriven_at is null"

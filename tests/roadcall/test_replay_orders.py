@@ -11,6 +11,8 @@ from simulators.fleet import Fleet
 from simulators.masters import demo_vin
 from tests.roadcall.front_door import FrontDoor
 
+pytestmark = pytest.mark.slow
+
 SLICES = 30
 ALERTS = (
     "select rule_id, instance, severity, state, started_at, fired_at, evidence from alert"

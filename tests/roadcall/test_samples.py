@@ -16,6 +16,8 @@ from store.database import connect
 from store.frame_block import read_frames
 from tests.roadcall.front_door import FrontDoor
 
+pytestmark = pytest.mark.slow
+
 VIN = "LSVAA4182E2184847"
 FRAMES = "select coalesce(sum(n), 0)::bigint from frame_block"
 SUMMARY = (

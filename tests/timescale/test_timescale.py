@@ -13,7 +13,8 @@ from store import frame_block, masters, readings, retention, segments, signal_na
 from store.database import Connection
 from store.migrate import has_timescale, migrate
 
-pytestmark = pytest.mark.timescale
+#: One server, so one process.
+pytestmark = [pytest.mark.timescale, pytest.mark.xdist_group("timescale")]
 
 VIN = "LRDCALL0000000001"
 TABLE = SignalTable("demo_car", ("engine_speed_rpm",), ("rpm",))

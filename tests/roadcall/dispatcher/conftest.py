@@ -19,13 +19,16 @@ from model.clock import NS, FakeClock, ns_of, utc
 from model.effects import OutboxRecord
 from model.rescue import RescueCase
 from model.severity import Severity
-from model.vehicle import RescueUnit, Station, Vehicle, Zone
+from model.vehicle import Station, Vehicle, Zone
 from roadcall.dispatcher import Dispatcher
 from store import alerts, cases, masters
 from store.database import Connection, Pool, open_pool, transaction
+from tests.masters import rescue_unit
 
 VIN = "LRDCALL0000000001"
 HERE = (30.0, 120.0)
+#: What the same alerts mean for the workshop; test_dispatcher_work.py looks at it.
+DIAGNOSIS = ("alert.", "case.", "incident.", "clock.plan", "clock.gbt45688", "clock.incident")
 
 
 @dataclass
@@ -48,7 +51,8 @@ class Receiver:
         """What came since the last take, oldest first."""
         with self.lock:
             taken, self.got = self.got, []
-        return sorted(taken, key=lambda r: r.kind)
+        told = [r for r in taken if not r.kind.startswith(DIAGNOSIS)]
+        return sorted(told, key=lambda r: r.kind)
 
 
 @dataclass
@@ -78,13 +82,20 @@ class World:
         with transaction(self.pool) as conn:
             return conn.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
 
+    def car(self, number: int) -> str:
+        """Another car like the first; its VIN."""
+        vin = f"LRDCALL1{number:09d}"
+        with transaction(self.pool) as conn:
+            masters.upsert_vehicles(conn, [Vehicle(vin=vin, profile="demo_car")])
+        return vin
+
     def alert(self, severity: Severity = Severity.STOP, *, vin: str = VIN) -> RescueCase:
         """A serious alert and its case, as the pipeline writes them."""
         hit = transition(severity, self.clock.now_ns(), vin=vin)
         with transaction(self.pool) as conn:
             case = request_for(hit, HERE, masters.stations(conn), self.clock.now_ns())
             assert case is not None
-            alerts.fold(conn, [hit])
+            alerts.write(conn, [hit])
             cases.insert_requested(conn, [case])
         return case
 
@@ -94,7 +105,7 @@ class World:
         hit = transition(case.severity, self.clock.now_ns(), AlertState.RETRACTED)
         hit = replace(hit, alert_id=case.alert_id, started_ns=started_ns, at_ns=at_ns)
         with transaction(self.pool) as conn:
-            alerts.fold(conn, [hit])
+            alerts.write(conn, [hit])
             return alerts.find(conn, case.alert_id).state
 
 
@@ -112,20 +123,9 @@ def transition(
         severity=severity,
         started_ns=at_ns,
         at_ns=at_ns,
+        fired_ns=at_ns,
+        worst_ns=at_ns,
     )
-
-
-def unit(number: int, latitude_deg: float, **more: object) -> RescueUnit:
-    facts: dict[str, object] = {
-        "unit_id": f"u{number}",
-        "station_id": "hz",
-        "name": f"{number} 队",
-        "capabilities": frozenset({"tow"}),
-        "on_duty": True,
-        "latitude_deg": latitude_deg,
-        "longitude_deg": 120.0,
-    }
-    return RescueUnit.model_validate(facts | more)
 
 
 def furnish(conn: Connection) -> None:
@@ -141,8 +141,14 @@ def furnish(conn: Connection) -> None:
             )
         ],
     )
-    near = [unit(1, 30.05), unit(2, 30.1), unit(3, 30.2)]
-    barred = [unit(4, 30.0, on_duty=False), unit(5, 30.0, capabilities=frozenset({"jump"}))]
+    near = [
+        rescue_unit(f"u{number}", latitude_deg=latitude_deg)
+        for number, latitude_deg in ((1, 30.05), (2, 30.1), (3, 30.2))
+    ]
+    barred = [
+        rescue_unit("u4", on_duty=False),
+        rescue_unit("u5", capabilities=frozenset({"jump"})),
+    ]
     masters.upsert_units(conn, near + barred)
 
 

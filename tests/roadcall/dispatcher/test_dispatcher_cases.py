@@ -60,7 +60,7 @@ def test_the_whole_story_of_a_severity_3_alert(world: World) -> None:
     assert world.case(case.case_id).state is CaseState.CLEARED
     assert handling(world, case.alert_id) is Handling.RESOLVED
     ((started, due, stopped, warned),) = world.rows(
-        "select started_at, due_at, stopped_at, warned_percent from clock"
+        "select started_at, due_at, stopped_at, warned_percent from clock where kind = 'arrival'"
     )
     assert (due - started).total_seconds() == 1800
     assert (stopped, warned) == (arrived_at, 0)
@@ -80,7 +80,7 @@ def test_severity_4_is_offered_without_a_person(world: World) -> None:
     assert world.case(case.case_id).unit_id == "u1"
 
 
-def test_crews_are_asked_in_turn_until_none_is_left(world: World) -> None:
+def test_crews_are_asked_in_turn_then_all_then_the_call_centre(world: World) -> None:
     case = world.alert(Severity.EMERGENCY)
     world.drain()
     steps.decline(world.pool, case.case_id, world.act("crew"), "u1")
@@ -88,30 +88,38 @@ def test_crews_are_asked_in_turn_until_none_is_left(world: World) -> None:
     assert offer.body["unit_id"] == "u2"
 
     world.clock.advance(91)
-    withdrawn_and_offer = world.drain()
-    assert [(r.kind, r.body["unit_id"]) for r in withdrawn_and_offer] == [
-        ("rescue.offer", "u3"),
-        ("rescue.withdrawn", "u2"),
+    said = rescue_only(world.drain())
+    assert [(r.kind, r.body["unit_id"], r.body.get("broadcast")) for r in said] == [
+        ("rescue.offer", "u3", True),  # after two refusals everybody who is left
+        ("rescue.withdrawn", "u2", None),
     ]
+    assert world.case(case.case_id).state is CaseState.BROADCAST
     with pytest.raises(TransitionError, match="the case is not offered to this unit"):
         steps.accept(world.pool, case.case_id, world.act("crew"), "u2")
 
     steps.decline(world.pool, case.case_id, world.act("crew"), "u3")
-    (given_up,) = world.drain()
+    (given_up,) = rescue_only(world.drain())
     assert given_up.kind == "rescue.no_unit"
-    assert world.case(case.case_id).declined_by == ("u1", "u2", "u3")
+    after = world.case(case.case_id)
+    assert (after.declined_by, after.owner) == (("u1", "u2", "u3"), "call_centre")
 
     steps.confirm(world.pool, case.case_id, world.act("call.centre"))
-    (again,) = world.drain()
+    (again,) = rescue_only(world.drain())
     assert again.body["unit_id"] == "u1"
-    assert len({r[0] for r in world.rows("select key from outbox")}) == 6
+    keys = world.rows("select key from outbox where kind like 'rescue.%'")
+    assert len({row[0] for row in keys}) == 6
+
+
+def rescue_only(said: list[Any]) -> list[Any]:
+    """Without what the clocks say."""
+    return [record for record in said if not record.kind.startswith("clock.")]
 
 
 def test_a_crew_on_another_case_is_not_asked(world: World) -> None:
     first = world.alert(Severity.EMERGENCY)
     world.drain()
     world.clock.advance(1)
-    second = world.alert(Severity.EMERGENCY)
+    second = world.alert(Severity.EMERGENCY, vin=world.car(1))
     world.drain()
     assert world.case(first.case_id).unit_id == "u1"
     assert world.case(second.case_id).unit_id == "u2"
@@ -181,6 +189,10 @@ def test_acknowledging_an_alert(world: World) -> None:
         steps.acknowledge(world.pool, case.alert_id, world.act(key="a2"))
 
 
+def arrivals_of(world: World) -> list[Any]:
+    return [r for r in world.receiver.take() if r.kind.startswith("clock.arrival")]
+
+
 def test_each_share_of_the_arrival_promise_is_announced_once(world: World, dsn: str) -> None:
     case = world.alert()
     world.drain()
@@ -191,12 +203,14 @@ def test_each_share_of_the_arrival_promise_is_announced_once(world: World, dsn: 
         world.clock.advance(60)
         with ThreadPoolExecutor(2) as both:
             list(both.map(lambda d: d.drain(), [world.dispatcher, other]))
-        said += [(r.kind, r.body["percent"]) for r in world.receiver.take()]
+        said += [(r.kind, r.body["percent"]) for r in arrivals_of(world)]
     other.close()
     other_pool.close()
     assert said == [("clock.arrival", 50), ("clock.arrival", 80), ("clock.arrival.missed", 100)]
     assert world.case(case.case_id).state is CaseState.REQUESTED
-    assert world.rows("select warned_percent, next_check_at from clock") == [(100, None)]
+    assert world.rows("select warned_percent, next_check_at from clock where kind = 'arrival'") == [
+        (100, None)
+    ]
 
 
 def test_a_stopped_clock_is_quiet(world: World) -> None:
@@ -205,16 +219,16 @@ def test_a_stopped_clock_is_quiet(world: World) -> None:
     steps.accept(world.pool, case.case_id, world.act(), "u1")
     steps.arrive(world.pool, case.case_id, world.act(), "u1")
     world.clock.advance(7200)
-    assert world.drain() == []
+    assert [r.kind for r in world.drain() if r.kind.startswith("clock.arrival")] == []
 
 
 @pytest.mark.parametrize("round_", range(3))
 def test_two_cases_never_get_one_unit(world: World, dsn: str, round_: int) -> None:
     """Twelve emergencies, three able crews, four dispatchers in sessions of their own."""
     opened = []
-    for _ in range(12):
+    for number in range(12):
         world.clock.advance(0.001)
-        opened.append(world.alert(Severity.EMERGENCY).case_id)
+        opened.append(world.alert(Severity.EMERGENCY, vin=world.car(number)).case_id)
     pools = [open_pool(dsn, 4) for _ in range(4)]
     dispatchers = [Dispatcher(pool, [world.receiver], world.clock) for pool in pools]
     start = threading.Barrier(4)
@@ -257,7 +271,9 @@ def test_a_receiver_that_is_down_is_tried_again_under_the_same_id(world: World) 
 
 def test_a_message_nobody_takes_is_given_up(world: World) -> None:
     world.receiver.answer = Outcome.RETRY
-    world.alert()
+    case = world.alert()
+    assert case.alert_id is not None
+    steps.acknowledge(world.pool, case.alert_id, world.act())  # its notice is not said again
     tries = Counter[str]()
     for _ in range(40):
         tries.update(r.key for r in world.drain())
@@ -266,6 +282,15 @@ def test_a_message_nobody_takes_is_given_up(world: World) -> None:
     dead = world.rows("select attempts, last_error, sent_at from outbox where dead_at is not null")
     assert set(dead) == {(12, "http 503", None)}
     assert world.rows("select count(*) from outbox where next_attempt_at is not null") == [(0,)]
+
+
+def test_one_car_has_one_rescue_unless_it_gets_worse(world: World) -> None:
+    opened = []
+    for severity in (Severity.STOP, Severity.STOP, Severity.EMERGENCY, Severity.STOP):
+        world.clock.advance(1)
+        opened.append(world.alert(severity).case_id)
+    kept = world.rows("select case_id, severity from rescue_case order by requested_at")
+    assert kept == [(opened[0], 3), (opened[2], 4)]
 
 
 def test_only_a_trained_crew_goes_to_an_electric_car(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import sys
@@ -11,8 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from model.rescue import CaseState
 from model.severity import Severity
 from roadcall.dispatcher import run
 from store.database import open_pool
+from tests.receiver import Receiver
 
 World = Any  # tests/roadcall/dispatcher/conftest.py
 
@@ -33,39 +31,6 @@ ROOT = Path(__file__).parents[3]
 GENERATION_S = 61
 #: How long a test waits for what must happen; no test measures time.
 PATIENCE_S = 60
-
-
-@dataclass
-class Receiver:
-    """A station's own system: an HTTP endpoint that counts what it was sent by id."""
-
-    url: str = ""
-    ids: Counter[str] = field(default_factory=Counter)
-
-
-@pytest.fixture
-def station() -> Iterator[Receiver]:
-    kept, lock = Receiver(), threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert body["id"] == self.headers["X-Roadcall-Id"]
-            with lock:
-                kept.ids[body["id"]] += 1
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    kept.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-    yield kept
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @contextmanager
@@ -100,21 +65,22 @@ def waiting(world: World) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(("moment", "before_restart"), [("before", 0), ("after", 1)])
 def test_killed_around_the_send_the_message_comes_with_the_same_id(
-    world: World, dsn: str, station: Receiver, moment: str, before_restart: int
+    world: World, dsn: str, receiver: Receiver, moment: str, before_restart: int
 ) -> None:
     case = world.alert(Severity.EMERGENCY)
-    with child(dsn, station.url, moment, 0) as first:
+    with child(dsn, receiver.url, moment, 0) as first:
         assert first.stdout.readline() == "frozen\n"
     assert world.case(case.case_id).state is CaseState.OFFERED  # committed before it was sent
-    assert sum(station.ids.values()) == before_restart
-    with child(dsn, station.url, "never", GENERATION_S):
+    assert len(receiver.ids) == before_restart
+    with child(dsn, receiver.url, "never", GENERATION_S):
         eventually(lambda: waiting(world) == 0)
-    assert station.ids == {f"case/{case.case_id}/offer/1": before_restart + 1}
+    told = [key for key in receiver.ids if key.startswith("case/")]
+    assert told == [f"case/{case.case_id}/offer/1"] * (before_restart + 1)
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_every_message_arrives(
-    world: World, dsn: str, station: Receiver
+    world: World, dsn: str, receiver: Receiver
 ) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -122,21 +88,21 @@ def test_killed_at_any_moment_every_message_arrives(
     opened = []
     for _ in range(40):
         world.clock.advance(0.001)
-        opened.append(world.alert().case_id)
+        opened.append(world.alert(vin=world.car(len(opened))).case_id)
     for generation in range(6):
         for case_id in opened[generation::8]:
             steps.confirm(world.pool, case_id, world.act())
-        with child(dsn, station.url, "never", generation * GENERATION_S):
+        with child(dsn, receiver.url, "never", generation * GENERATION_S):
             time.sleep(chance.uniform(0.2, 1.5))
-    with child(dsn, station.url, "never", 6 * GENERATION_S):
+    with child(dsn, receiver.url, "never", 6 * GENERATION_S):
         eventually(lambda: waiting(world) == 0)
         eventually(lambda: world.rows("select from rescue_case where state = 'confirmed'") == [])
         eventually(lambda: waiting(world) == 0)
     keys = {str(row[0]) for row in world.rows("select key from outbox")}
-    assert set(station.ids) == keys
+    assert set(receiver.ids) == keys
     unconfirmed = {n for n in range(40) if n % 8 >= 6}
     assert {f"case/{opened[n]}/confirm" for n in unconfirmed} <= keys
-    assert world.rows("select count(*) from clock") == [(40,)]
+    assert world.rows("select count(*) from clock where kind = 'arrival'") == [(40,)]
     engaged = "select unit_id from rescue_case where state in ('offered', 'accepted', 'on_scene')"
     assert max(Counter(world.rows(engaged)).values(), default=0) <= 1
     steps_taken = Counter(world.rows("select noun_id, step, detail->>'version' from audit"))
@@ -144,7 +110,7 @@ def test_killed_at_any_moment_every_message_arrives(
 
 
 def test_a_notification_wakes_and_a_lost_database_is_found_again(
-    world: World, dsn: str, station: Receiver
+    world: World, dsn: str, receiver: Receiver
 ) -> None:
     stop, pool = threading.Event(), open_pool(dsn, 8)
     thread = threading.Thread(
@@ -160,7 +126,7 @@ def test_a_notification_wakes_and_a_lost_database_is_found_again(
     )
     world.rows(f"{cut} and pid <> pg_backend_pid()")
     world.clock.advance(1)
-    second = world.alert(Severity.EMERGENCY)
+    second = world.alert(Severity.EMERGENCY, vin=world.car(1))
     key = f"case/{second.case_id}/offer/1"
     eventually(lambda: key in [r.key for r in world.receiver.got])
     stop.set()
