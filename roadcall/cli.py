@@ -21,6 +21,7 @@ from roadcall import (
     cli_maintenance,
     cli_masters,
     cli_notices,
+    cli_prune,
     cli_replay,
     cli_report,
     cli_rules,
@@ -52,6 +53,7 @@ cli_events.register(app)
 cli_evidence.register(app)
 cli_rules.register(app)
 cli_backtest.register(app)
+cli_prune.register(app)
 demo.register(app)
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rules.expression import ANY, derived_of, universe
+from rules.expression import ANY, derived_of
 from rules.nodes import Code, Count, Signal, Span
 from rules.plan import Instance
 from rules.samples import NEVER
@@ -23,9 +23,7 @@ class Bounds:
 
     def __init__(self, sight: Sight, ledger: Ledger) -> None:
         self._sight, self._ledger, self.facts = sight, ledger, sight.facts
-        held_lo, held_hi = ledger.held_bounds(len(universe()))
-        self._low = np.fmin.reduce([held_lo, *(c.lo for c in sight.chunks)])
-        self._high = np.fmax.reduce([held_hi, *(c.hi for c in sight.chunks)])
+        self._low, self._high = ledger.bounds(sight.chunks)
         for place, (derived, array) in derived_of().items() if sight.arrays else ():
             width = max((c.widths.get(array, 0) for c in sight.chunks), default=0)
             span = derived.span(float(self._low[array]), float(self._high[array]), width)

@@ -102,7 +102,8 @@ def cut_upload(
     times, index = signals.observed_ns, known.place[signals.run_signal]
     lengths = np.diff(signals.run_start)
     keep = np.repeat(index >= 0, lengths)
-    if len(times) and (times.min() < floor_ns or times.max() > limit_ns):
+    first_ns, last_ns = (int(times.min()), int(times.max())) if len(times) else (floor_ns, floor_ns)
+    if first_ns < floor_ns or last_ns > limit_ns:
         inside = (times >= floor_ns) & (times <= limit_ns)
         too_old = keep & (times < floor_ns)
         if too_old.any():

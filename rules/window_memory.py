@@ -7,13 +7,15 @@ since then are read back from the archive, as those above the watermark are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import is_not
 
 import numpy as np
 
+from rules.expression import universe
 from rules.nodes import Floats, Span
-from rules.samples import Holds, Named
+from rules.samples import Chunk, Holds, Named
 from rules.window_cells import CARRY, SKIP, Cells
 from rules.window_spans import remembered
 from rules.windows import Window
@@ -33,7 +35,7 @@ class Ledger:
     cells: dict[str, Cells] = field(default_factory=dict)
     #: Bounds of each window's memory, found once.
     _spans: dict[str, Span] = field(default_factory=dict, repr=False)
-    _held: list[tuple[Floats, Floats]] = field(default_factory=list, repr=False)
+    _seen: list[tuple[tuple[Chunk, ...], Floats, Floats]] = field(default_factory=list, repr=False)
 
     def span(self, window: Window) -> Span:
         """Smallest and largest number in the memory of a window."""
@@ -42,15 +44,25 @@ class Ledger:
             found = self._spans[window.key] = remembered(window, self.cells.get(window.key, {}))
         return found
 
-    def held_bounds(self, signals: int) -> tuple[Floats, Floats]:
-        """Smallest and largest value held of each signal, NaN of none."""
-        if not self._held:
-            lo, hi = np.full((2, signals), np.nan)
-            for (signal, _), row in self.held.items():
-                lo[signal] = np.fmin(lo[signal], row.value)
-                hi[signal] = np.fmax(hi[signal], row.value)
-            self._held.append((lo, hi))
-        return self._held[0]
+    def bounds(self, chunks: Sequence[Chunk]) -> tuple[Floats, Floats]:
+        """Smallest and largest value of each signal, NaN of none, held or in chunks.
+
+        Uploads are added one by one, so what was found for those before is used again.
+        """
+        seen, lo, hi = self._seen[-1] if self._seen else ((), *self._held_bounds())
+        if len(seen) > len(chunks) or any(map(is_not, seen, chunks)):
+            seen, (lo, hi) = (), self._held_bounds()
+        for chunk in chunks[len(seen) :]:
+            lo, hi = np.fmin(lo, chunk.lo), np.fmax(hi, chunk.hi)
+        self._seen[:] = [(tuple(chunks), lo, hi)]
+        return lo.copy(), hi.copy()
+
+    def _held_bounds(self) -> tuple[Floats, Floats]:
+        lo, hi = np.full((2, len(universe())), np.nan)
+        for (signal, _), row in self.held.items():
+            lo[signal] = np.fmin(lo[signal], row.value)
+            hi[signal] = np.fmax(hi[signal], row.value)
+        return lo, hi
 
 
 def cells_to_memory(cells: Cells) -> list[list[int]]:

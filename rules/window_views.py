@@ -134,7 +134,6 @@ class Views:
         return feed_of(line.points, values, (true, false), expired, sampled, counting)
 
     def _sampled(self, line: Timeline, skip: Cell | None) -> Bools:
-        """Points at which a sample came that is not in the memory."""
         sampled = line.sampled()
         sampled[:1] = False
         return sampled & (line.points >= skip[0]) if skip else sampled
@@ -287,7 +286,6 @@ class Views:
         return after
 
     def _may_matter(self, window: Window, box: Box) -> bool:
-        """Whether there is anything to remember of what came."""
         if window.kind in NUMBERS:
             return not math.isnan(cast(Number, window.inner).span(box)[0])
         return cast(Condition, window.inner).may(box, True)
