@@ -48,7 +48,7 @@ class Made:
         inner, sign, name = self.plain(), self.pick([">=", "<"]), self.pick(SIGNALS)
         few, share = self.random.randrange(1, 4), self.pick([0.0, 0.1, 0.33, 0.9])
         span, length = self.pick(SPANS), self.pick(LENGTHS)
-        call = self.pick(["avg", "min", "max", "rms", "p50", "p95"])
+        call = self.pick(["avg", "min", "max", "range", "rms", "p50", "p95"])
         wide = length if call.startswith("p") else span
         least = ", least=3" if wide != "trip" and self.pick([0, 1]) else ""
         return self.pick(
