@@ -9,6 +9,8 @@ from fastapi import Depends, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
+#: Who acts with the operator's token where a request names nobody.
+OPERATOR = "operator"
 _bearer = HTTPBearer(auto_error=False, description="The operator's token.")
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from nicegui.element import Element
 
+from console.alert_questions import AlertButtons, AlertChoices
 from console.bodies import AlertBody
 from console.figures import age, quantity
 from console.live import Board
@@ -48,7 +49,12 @@ class AlertRow:
                         "quiet small",
                         title=panel.speech("evidence_title"),
                     )
+                self._choices = self._build_choices()
                 self._state = words("span", "state")
+
+    def _build_choices(self) -> AlertButtons | None:
+        choices = self._panel.choices
+        return choices.buttons(lambda: self._alert) if choices else None
 
     def update(self, alert: AlertBody) -> None:
         """Follow the alert."""
@@ -64,6 +70,8 @@ class AlertRow:
         set_text(self._why, reasons(speech, alert))
         new = alert.handling is Handling.NEW
         show_if(self._ack, new and not alert.cleared_at)
+        if self._choices is not None:
+            self._choices.update(alert)
         show_if(self._state, not new or alert.cleared_at is not None)
         said = f"alert_{alert.state}" if new or alert.cleared_at else f"handling_{alert.handling}"
         set_text(self._state, speech(said))
@@ -93,7 +101,9 @@ class AlertPanel:
         choose: Callable[[str], object],
         acknowledge: Callable[[uuid.UUID], object],
         save: Callable[[uuid.UUID], object] | None = None,
+        choices: AlertChoices | None = None,
     ) -> None:
+        self.choices = choices
         self.speech, self.choose, self.acknowledge, self.save = speech, choose, acknowledge, save
         self.chosen = ""
         self.fresh: dict[str, datetime] = {}

@@ -221,15 +221,14 @@ def _run_clocks(
         clock_rows.stop(conn, NOUN, noun_id, act.now, void=not kept)
     elif verb is Step.ARRIVE:
         clock_rows.stop(conn, NOUN, noun_id, act.now, kinds=[clocks.ARRIVAL, clocks.ASSIGN])
-        clock_rows.start(
-            conn, clocks.promise(clocks.SCENE), NOUN, noun_id, act.now, facts=facts_of(after)
-        )
+        scene = clocks.promise(clocks.SCENE, masters.vehicle(conn, case.vin).brand)
+        clock_rows.start(conn, scene, NOUN, noun_id, act.now, facts=facts_of(after))
     elif verb is Step.ACCEPT:
         clock_rows.stop(conn, NOUN, noun_id, act.now, kinds=[clocks.ASSIGN])
     elif verb is Step.CONFIRM or (case.state in ENGAGED and verb is Step.DECLINE):
         clock_rows.stop(conn, NOUN, noun_id, act.now, kinds=[clocks.CONFIRM])
         if verb is Step.CONFIRM or case.state is not CaseState.OFFERED:
-            assign = clocks.promise(clocks.ASSIGN)
+            assign = clocks.promise(clocks.ASSIGN, masters.vehicle(conn, case.vin).brand)
             clock_rows.restart(conn, assign, NOUN, noun_id, act.now, facts=facts_of(after))
 
 

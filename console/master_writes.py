@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
 from enum import Enum
+from hashlib import sha256
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Body, Query
 from fastapi.exceptions import RequestValidationError
 
+from console.access import OPERATOR
 from console.master_bodies import ChangeBody, ImportBody, RowFaultBody
 from console.parameters import Key, VinPath
 from console.problems import field_problem
@@ -21,7 +24,7 @@ from model.masters import Duty, PartStock, Person, Region, SurveyScore, VehicleR
 from model.record import Record
 from model.vehicle import RescueUnit, Station
 from store.database import transaction
-from store.master_import import Change, Importer, Outcome, VehicleFault, put
+from store.master_import import Change, Importer, Outcome, VehicleFault, put, record_import
 from store.master_kinds import KINDS
 
 TAGS: list[str | Enum] = ["master data"]
@@ -51,7 +54,7 @@ class _Writer:
                 raise field_problem(f"body.{name}", "differs from the path")
         now = utc(self._reads.clock.now_ns())
         with transaction(self._reads.pool) as conn:
-            change, faults = put(conn, kind, record, now, self._vehicle_fault)
+            change, faults = put(conn, kind, record, now, self._vehicle_fault, actor=OPERATOR)
         if change is None:
             raise _refused(faults)
         return _change(change)
@@ -107,7 +110,13 @@ def _add_imports(router: APIRouter, reads: Reads, vehicle_fault: VehicleFault) -
                 now = utc(reads.clock.now_ns())
                 changes, faults = Importer(conn, KINDS[kind], now, vehicle_fault).take(found)
                 written = not dry_run and (skip_faulty or not faults)
-                if not written:
+                if written:
+                    counts = Counter(c.outcome for c in changes)
+                    digest = sha256(orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)).hexdigest()
+                    record_import(
+                        conn, kind, counts, faults=len(faults), sha256=digest, actor=OPERATOR
+                    )
+                else:
                     conn.rollback()
             return _outcome(changes, faults, written)
 

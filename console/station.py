@@ -10,14 +10,16 @@ from typing import TypeVar
 
 from nicegui import Client, background_tasks, ui
 
-from console import plan_steps, steps, work_openings, work_steps
+from console import alert_steps, plan_steps, steps, work_openings, work_steps
 from console.alert_panel import AlertPanel
-from console.bodies import Chart, VehicleDetail
+from console.alert_questions import AlertChoices, ModeQuestion
+from console.bodies import AlertBody, Chart, VehicleDetail
 from console.case_panel import CasePanel
 from console.evidence_routes import EvidenceDesk
 from console.live import Board, Live
 from console.plan_panel import PlanPanel
 from console.reads import Reads
+from console.refusals import refusal
 from console.steps import Act
 from console.text import Speech
 from console.vehicle_panel import PERIODS, VehiclePanel
@@ -26,8 +28,10 @@ from console.work_reads import WorkReads
 from dispatch.diagnosis_case import CaseFacts, CaseStep
 from dispatch.rescue import Step
 from dispatch.work_order import OrderFacts, OrderStep
+from model.alerts import Dismissal
 from model.clock import utc
 from model.errors import DecodeError, RoadcallError, TransitionError
+from model.suppression import Matchers, Mode, Silence, VehicleMode
 
 Answer = TypeVar("Answer")
 
@@ -58,9 +62,11 @@ class Station:
         self.on_live: Callable[[bool], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
         save = self.save_evidence if evidence else None
-        self.alerts = AlertPanel(speech, self.choose, self.acknowledge, save)
+        choices = AlertChoices(speech, self.dismiss, self.snooze, self.hush)
+        self.alerts = AlertPanel(speech, self.choose, self.acknowledge, save, choices)
         self.vehicle = VehiclePanel(speech, zone, self.choose, self.find, self.redraw)
         with self.vehicle.more:
+            ModeQuestion(speech, self.enter_mode, self.leave_mode)
             self.plans = PlanPanel(
                 speech,
                 move_case=self.move_case,
@@ -157,6 +163,48 @@ class Station:
         """Take note of an alert."""
         self._later(self._ask(steps.acknowledge, self._reads.pool, alert_id, self._act("")))
 
+    def dismiss(self, alert_id: uuid.UUID, code: Dismissal, reason: str) -> None:
+        """Nothing follows from an alert."""
+        self._do(alert_steps.dismiss, alert_id, code, self._act(reason))
+
+    def snooze(self, alert_id: uuid.UUID, wait: timedelta, reason: str) -> None:
+        """Put an alert off."""
+        act = self._act(reason)
+        self._do(alert_steps.snooze, alert_id, act.now + wait, act)
+
+    def hush(self, alert: AlertBody, wait: timedelta, reason: str) -> None:
+        """Let nobody hear of this rule on this vehicle for a while."""
+        act = self._act(reason)
+        row = Silence(
+            silence_id=uuid.uuid4(),
+            matchers=Matchers(rule=alert.rule_id, vin=alert.vin),
+            starts_at=act.now,
+            ends_at=act.now + wait,
+            actor=act.actor,
+            reason=reason,
+            created_at=act.now,
+        )
+        self._do(alert_steps.hush, row, act)
+
+    def enter_mode(self, mode: Mode, wait: timedelta, reason: str) -> None:
+        """The chosen vehicle is in a mode for a while."""
+        act = self._act(reason)
+        row = VehicleMode(
+            mode_id=uuid.uuid4(),
+            vin=self._vin,
+            mode=mode,
+            starts_at=act.now,
+            ends_at=act.now + wait,
+            actor=act.actor,
+            reason=reason,
+            created_at=act.now,
+        )
+        self._do(alert_steps.enter, row, act)
+
+    def leave_mode(self) -> None:
+        """The chosen vehicle is on the road as usual again."""
+        self._do(alert_steps.leave, self._vin, self._act(""))
+
     def save_evidence(self, alert_id: uuid.UUID) -> None:
         """Hand over the frames around an alert as a log file."""
         self._later(self._save_evidence(alert_id))
@@ -197,7 +245,8 @@ class Station:
     def _do(self, call: Callable[..., object], *given: object) -> None:
         async def done() -> None:
             await self._ask(call, self._reads.pool, *given)
-            await self._read_plans()
+            if self._vin:
+                await self._read_plans()
 
         self._later(done())
 
@@ -215,8 +264,8 @@ class Station:
         """Run a database call beside the event loop; tell the operator when it fails."""
         try:
             return await asyncio.to_thread(call, *given)
-        except TransitionError:
-            ui.notify(self._speech("step_refused"), type="warning")
+        except TransitionError as fault:
+            ui.notify(refusal(self._speech, fault), type="warning")
         except DecodeError:
             ui.notify(self._speech("evidence_gone"), type="warning")
         except RoadcallError:

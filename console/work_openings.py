@@ -306,3 +306,20 @@ def cluster_incident(conn: Connection, vin: str, rule_id: str, subject: str, act
         changed_at=act.now,
     )
     return open_incident(conn, row, act)
+
+
+def cohort_incident(
+    conn: Connection, vin: str, rule_id: str, severity: Severity, subject: str, act: Act
+) -> bool:
+    """Too many cars of one model with one kind of fault are an incident for the maker."""
+    row = Incident(
+        incident_id=incident_key(IncidentCause.COHORT, subject),
+        vin=vin,
+        cause=IncidentCause.COHORT,
+        rule_id=rule_id,
+        severity=severity,
+        owner=HEADQUARTERS,
+        opened_at=act.now,
+        changed_at=act.now,
+    )
+    return open_incident(conn, row, act)

@@ -124,9 +124,14 @@ def order_clocks(conn: Connection, order: WorkOrder, verb: str, act: Act) -> Non
     at, promised = order.changed_at, order.promised_at
     target_s = max(0.0, (promised - at).total_seconds()) if promised else None
     skip = () if any(part.urgent for part in order.parts) else (clocks.PARTS,)
+    noun_id = str(order.work_order_id)
+    if order.state not in work_clocks.OWNERS_TURN:
+        clock_rows.resume(conn, ORDER, noun_id, at)
     follow_clocks(conn, work_clocks.WORK_ORDER, ORDER, order.work_order_id, verb, order.state,
                   Act(act.actor, at), vehicle_of(conn, order.vin), station_id=order.station_id,
                   targets_s={clocks.PROMISED_READY: target_s}, skip=skip)  # fmt: skip
+    if order.state in work_clocks.OWNERS_TURN:
+        clock_rows.pause(conn, ORDER, noun_id, at, state=order.state)
 
 
 def _catch_up(conn: Connection, case: DiagnosisCase, order: WorkOrder, act: Act) -> DiagnosisCase:

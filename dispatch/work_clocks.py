@@ -55,6 +55,11 @@ def _rule(
 S, V = WorkOrderState, OrderStep
 IN_HAND = (S.APPROVED, S.IN_REPAIR, S.WAITING_PARTS, S.QUALITY_CHECK, S.REOPENED)
 
+#: The car is with the workshop: from hand-in to hand-over.
+HERE = (S.CHECKED_IN, S.DIAGNOSING, S.QUOTED, *IN_HAND, S.READY)
+#: There the owner is waited for: for the approval, or to fetch the car. `pause_in` names them too.
+OWNERS_TURN = (S.QUOTED, S.READY)
+
 WORK_ORDER = (
     _rule(clocks.PICK_UP, [V.REQUEST], [S.REQUESTED]),
     _rule(clocks.PARTS, [V.WAIT_FOR_PARTS], [S.WAITING_PARTS]),
@@ -73,6 +78,7 @@ WORK_ORDER = (
         stops=[V.VISIT],
     ),
     _rule(clocks.VERIFY, [V.HAND_OVER], [S.HANDED_OVER, S.VERIFYING]),
+    _rule(clocks.REPAIR_DAYS, [V.CHECK_IN], HERE),
 )
 
 C = DiagnosisState

@@ -55,7 +55,7 @@ class TransitionError(RoadcallError):
     def __init__(self, *, noun: str, state: str, step: str, why: str = "") -> None:
         reason = f": {why}" if why else ""
         super().__init__(f"{noun} in state {state} cannot {step}{reason}")
-        self.noun, self.state, self.step = noun, state, step
+        self.noun, self.state, self.step, self.why = noun, state, step, why
 
 
 class BundleRefusedError(RoadcallError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +16,12 @@ from model.master_files import Row, RowFault
 from model.masters import Duty, Person, Region, VehicleRecord
 from model.vehicle import Record, RescueUnit, Station, Vehicle
 from roadcall import wiring
+from roadcall.cli_masters import cli_user, digest
 from roadcall.cli_run import open_settings
 from roadcall.vehicle_check import vehicle_fault
 from store import masters
 from store.database import Connection, transaction
-from store.master_import import Importer
+from store.master_import import Importer, record_import
 from store.master_kinds import KINDS
 
 vehicle = typer.Typer(no_args_is_help=True, help="Vehicles.")
@@ -138,9 +140,15 @@ def import_fleet(file: Annotated[Path, typer.Argument(exists=True, dir_okay=Fals
             importer = Importer(
                 conn, KINDS[kind], utc(SystemClock().now_ns()), vehicle_fault(settings)
             )
-            _, faults = importer.take([Row(i, r) for i, r in enumerate(records, 1)])
+            changes, faults = importer.take([Row(i, r) for i, r in enumerate(records, 1)])
             if faults:
                 raise FleetRefusedError(part=part, fault=faults[0])
+            if changes:
+                counts = Counter(c.outcome for c in changes)
+                record_import(
+                    conn, kind, counts, faults=0, sha256=digest(file), actor=cli_user(),
+                    file=file.name,
+                )  # fmt: skip
         for row in parts.gateways:
             token = masters.create_gateway(conn, row.gateway_id, row.vins)
             typer.echo(f"gateway {row.gateway_id}: {token}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +34,7 @@ from roadcall.cli_run import open_settings
 from roadcall.vehicle_check import vehicle_fault
 from store import duty
 from store.database import transaction
-from store.master_import import Change, Importer, Outcome
+from store.master_import import Change, Importer, Outcome, record_import
 from store.master_kinds import KINDS
 
 #: Rows that are compared with the database at once.
@@ -101,9 +103,28 @@ def import_file(
             raise ImportRefusedError(file=file.name, faults=found.faults)
         if dry_run:
             conn.rollback()
+        else:
+            record_import(
+                conn, kind, found.outcomes, faults=found.faults, sha256=digest(file),
+                actor=cli_user(), file=file.name,
+            )  # fmt: skip
     typer.echo(found.summary(kind, dry_run=dry_run))
     if found.faults:
         raise typer.Exit(1)
+
+
+def cli_user() -> str:
+    """Who runs the command, for the audit trail; `cli` where the system has no name for them."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli"
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @dataclass(slots=True)

@@ -24,10 +24,12 @@ from roadcall.dispatcher_alerts import GroupTurn, SuppressionTurn
 from roadcall.dispatcher_campaigns import CampaignTurn
 from roadcall.dispatcher_cases import CaseTurns, RuleTexts
 from roadcall.dispatcher_clocks import ClockTurns
+from roadcall.dispatcher_cohorts import CohortTurn
 from roadcall.dispatcher_episodes import EpisodeTurn
 from roadcall.dispatcher_maintenance import MaintenanceTurn
 from roadcall.dispatcher_notices import DeliveryTurn, SpreadTurn
 from roadcall.dispatcher_outbox import OutboxTurn
+from roadcall.dispatcher_stations import StationDayTurn
 from roadcall.dispatcher_work import WorkTurns
 from roadcall.maintenance_meter import TripTurn
 from store import notify
@@ -82,6 +84,8 @@ class Dispatcher:
             "work": (WorkTurns(pool, clock), IDLE_S),
             "maintenance": (assess, IDLE_S),
             "episodes": (EpisodeTurn(pool), IDLE_S),
+            "cohorts": (CohortTurn(pool, clock), IDLE_S),
+            "stations": (StationDayTurn(pool, clock), IDLE_S),
             "outbox": (self._outbox, IDLE_S),
             "spread": (SpreadTurn(pool, clock), IDLE_S),
             "channels": (self._channels, IDLE_S),

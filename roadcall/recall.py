@@ -22,6 +22,7 @@ from roadcall.rule_library import Library
 from roadcall.service_facts import facts_of
 from roadcall.shadow import Shadow
 from rules import lane
+from rules.cohorts import cohort_ids
 from rules.facts import NO_FACTS, VehicleFacts
 from rules.lane import Step, VehicleRules
 from rules.switch import switch
@@ -201,5 +202,5 @@ def _stored(conn: Connection, memory: VehicleMemory, from_ns: int) -> list[lane.
             cleared_ns=ns_of(row.cleared_at) if row.cleared_at else None,
         )
         for row in alerts.overlapping(conn, memory.vehicle_id, utc(from_ns))
-        if row.rule_id != STORM  # no rule of the bundle says it
+        if row.rule_id not in {STORM, *cohort_ids()}  # no rule of the bundle says these
     ]

@@ -24,6 +24,7 @@ from roadcall.recall import Recall
 from roadcall.rule_library import Library
 from roadcall.settings import Settings
 from rules.bundle import Bundle, builtin_packs, load_bundle
+from rules.cohorts import cohort_texts
 from store import event_sinks, masters
 from store.database import Connection, Pool, connect, open_pool, transaction
 from store.embedded import EmbeddedPostgres, default_home
@@ -81,7 +82,7 @@ def bundle_of(settings: Settings) -> Bundle:
 def rule_texts(bundle: Bundle) -> dict[str, dict[str, str]]:
     """Each rule's title, as people read it."""
     titles = {r.id: {"zh": r.text.zh.title, "en": r.text.en.title} for r in bundle.rules}
-    return titles | {STORM: STORM_TEXT}
+    return titles | {STORM: STORM_TEXT} | cohort_texts()
 
 
 def senders(settings: Settings) -> list[Sender]:

@@ -10,13 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from rules.bundle import builtin_packs, load_bundle
+from rules.cohorts import CohortRule, load_cohorts
 from rules.pack import AppliesTo, Level, Rule
 
 _HEAD = """# Built-in rules
 
-Written from `rules/packs/*.yaml` by `python -m rules.page`; do not edit.
+Written from `rules/packs/*.yaml` and `cohorts.toml` by `python -m rules.page`; do not edit.
 Conditions: [the rule language](../rules.md). Ids E, N, D, M are those of the domain list.
 Severity 0 info, 1 within 7 days, 2 within a day, 3 stop and rescue, 4 emergency.
+"""
+_COHORTS = """## Scheduled
+
+Asked of the database every hour (`rules/packs/cohorts.toml`): silence, work orders, whole models.
 """
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
@@ -28,6 +33,7 @@ def page() -> str:
     for name, rules in packs:
         parts.append(f"## {name.replace('_', ' ').capitalize()}\n")
         parts += map(_section, rules)
+    parts += [_COHORTS, *map(_cohort, load_cohorts())]
     return "\n".join(parts)
 
 
@@ -41,9 +47,10 @@ def spell_hold(ns: int) -> str:
 
 def _index(rules: Iterable[Rule]) -> str:
     by_id: dict[str, list[str]] = defaultdict(list)
-    for rule in rules:
-        for domain in rule.domain:
-            by_id[domain].append(f"[{rule.id}](#{rule.id.replace('.', '')})")
+    named = [(rule.id, rule.domain) for rule in rules]
+    for name, domains in [*named, *((rule.id, rule.domain) for rule in load_cohorts())]:
+        for domain in domains:
+            by_id[domain].append(f"[{name}](#{name.replace('.', '')})")
     rows = [f"| {domain} | {', '.join(by_id[domain])} |" for domain in sorted(by_id)]
     return "\n".join(["| domain id | rules |", "| --- | --- |", *rows, ""])
 
@@ -61,6 +68,19 @@ def _section(rule: Rule) -> str:
     lines.append("")
     lines += [f"- {name}: {value}" for name, value in _facts(rule) if value]
     return "\n".join([*lines, ""])
+
+
+def _cohort(rule: CohortRule) -> str:
+    found = "an incident of the model" if rule.scope == "model" else "an alert of the vehicle"
+    listed = [
+        ("A finding is", f"{found}, severity {int(rule.severity)}"),
+        ("Alerts counted", ", ".join(rule.rules)),
+        ("Thresholds", _fields(rule.params)),
+        ("Advice", f"{rule.advice_en} · {rule.advice_zh}"),
+        ("Source", rule.source),
+    ]
+    lines = [f"### {rule.id}\n", f"{rule.en} · {rule.zh} ({', '.join(rule.domain)})\n"]
+    return "\n".join([*lines, *(f"- {k}: {v}" for k, v in listed if v), ""])
 
 
 def _hold(level: Level) -> str:

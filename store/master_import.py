@@ -11,9 +11,13 @@ from model.master_files import Row, RowFault, row_of
 from model.masters import VehicleRecord
 from model.record import Record
 from model.vehicle import Vehicle
+from store import audit
 from store.database import Connection
 from store.master_kinds import KINDS, Kind
 from store.upserts import existing
+
+#: The noun of audit lines about master records; their ids begin with the kind.
+MASTER = "master"
 
 
 class Outcome(StrEnum):
@@ -129,12 +133,45 @@ class Importer:
 
 
 def put(
-    conn: Connection, kind: str, record: Record, now: datetime, vehicle_fault: VehicleFault
+    conn: Connection,
+    kind: str,
+    record: Record,
+    now: datetime,
+    vehicle_fault: VehicleFault,
+    *,
+    actor: str,
 ) -> tuple[Change | None, list[RowFault]]:
-    """One record in place of the one that is there; the change, or what is wrong."""
+    """One record in place of the one that is there; the change, or what is wrong.
+
+    A change leaves an audit line with the names of its fields, never their values: they may be
+    personal, and the trail is never deleted.
+    """
     importer = Importer(conn, KINDS[kind], now, vehicle_fault, replace=True)
     changes, faults = importer.take([Row(1, record)])
+    for change in changes:
+        if change.outcome is not Outcome.UNCHANGED:
+            names = [name for name, _, _ in change.fields]
+            noun_id = "/".join((kind, *change.key))
+            audit.append(
+                conn, MASTER, noun_id, change.outcome, actor=actor, detail={"fields": names}
+            )
     return (changes[0] if changes else None), faults
+
+
+def record_import(
+    conn: Connection,
+    kind: str,
+    outcomes: Mapping[Outcome, int],
+    *,
+    faults: int,
+    sha256: str,
+    actor: str,
+    file: str = "",
+) -> None:
+    """The audit line of an import that is stored; call it in the import's transaction."""
+    counts = {str(outcome): outcomes.get(outcome, 0) for outcome in Outcome}
+    detail = {**counts, "faults": faults, "sha256": sha256} | ({"file": file} if file else {})
+    audit.append(conn, MASTER, kind, "import", actor=actor, detail=detail)
 
 
 def _values(record: Record, name: str) -> list[str]:

@@ -67,14 +67,8 @@ def _as_given(_old: Record | None, new: Record, _now: datetime) -> Record:
 
 
 def _settle_unit(old: Record | None, new: Record, _now: datetime) -> Record:
-    """Duty is changed by signing on; a reported position stays unless a newer one comes."""
     assert isinstance(new, RescueUnit)
-    if not isinstance(old, RescueUnit):
-        return new
-    kept: dict[str, object] = {"on_duty": old.on_duty}
-    if old.position_at and not (new.position_at and new.position_at > old.position_at):
-        kept |= {n: getattr(old, n) for n in ("latitude_deg", "longitude_deg", "position_at")}
-    return new.model_copy(update=kept)
+    return masters.settled_unit(old, new) if isinstance(old, RescueUnit) else new
 
 
 def _settle_part(old: Record | None, new: Record, now: datetime) -> Record:

@@ -14,7 +14,7 @@ from model.masters import PartStock, Person, Region
 from model.vehicle import Record, RescueUnit, Station, Vehicle
 from model.wire import partition_of
 from store.database import Connection, UnknownRowError
-from store.upserts import all_rows, upsert
+from store.upserts import all_rows, find, upsert
 
 TOKEN_BYTES = 32
 
@@ -201,10 +201,22 @@ def part_stocks(conn: Connection, part_no: str) -> list[PartStock]:
 
 
 def upsert_units(conn: Connection, units: Sequence[RescueUnit]) -> None:
-    """Create or change rescue units; `set_duty` alone signs a known one on or off."""
+    """Create or change rescue units; what is known of their duty and newest position stays."""
+    keys = ["unit_id"]
     ordered = sorted(units, key=lambda u: u.unit_id)
-    rows = [u.model_dump(mode="json") for u in ordered]
-    upsert(conn, "rescue_unit", ["unit_id"], rows, keep="on_duty")
+    wanted = [{"unit_id": u.unit_id} for u in ordered]
+    old = {u.unit_id: u for u in find(conn, "rescue_unit", keys, wanted, RescueUnit)}
+    settled = [settled_unit(old[u.unit_id], u) if u.unit_id in old else u for u in ordered]
+    rows = [u.model_dump(mode="json") for u in settled]
+    upsert(conn, "rescue_unit", keys, rows, keep="on_duty")
+
+
+def settled_unit(old: RescueUnit, new: RescueUnit) -> RescueUnit:
+    """Duty is changed by signing on; a reported position stays unless a newer one comes."""
+    kept: dict[str, object] = {"on_duty": old.on_duty}
+    if old.position_at and not (new.position_at and new.position_at > old.position_at):
+        kept |= {n: getattr(old, n) for n in ("latitude_deg", "longitude_deg", "position_at")}
+    return new.model_copy(update=kept)
 
 
 def units(conn: Connection) -> list[StoredUnit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
@@ -75,6 +75,18 @@ def station_name(conn: Connection, station_id: str) -> StationName:
     return found
 
 
+def unreported(
+    conn: Connection, now: datetime, report_at: time, kind: str, limit: int
+) -> list[StationName]:
+    """Stations whose time of the day has come and that were not told today; by their own clocks.
+
+    Only those for which a subscription names this kind or a prefix of it.
+    """
+    facts = {"now": now, "at": report_at, "kind": kind, "limit": limit}
+    with conn.cursor(row_factory=class_row(StationName)) as cur:
+        return cur.execute(_UNREPORTED, facts).fetchall()
+
+
 def station_day(conn: Connection, station: StationName, day: date) -> StationDay:
     """The counts of one day."""
     starts, ends = station.bounds(day)
@@ -99,6 +111,18 @@ def scores(conn: Connection, station_id: str, day: date) -> list[DayScore]:
             [station_id, day],
         ).fetchall()
 
+
+_UNREPORTED = """
+select s.station_id, s.name, s.name_en, s.time_zone from station s
+where s.active and (%(now)s at time zone s.time_zone)::time >= %(at)s
+and exists (select from subscription u where u.active and u.vin is null
+    and (u.station_id is null or u.station_id = s.station_id)
+    and (u.region_id is null or u.region_id = s.region_id)
+    and exists (select from unnest(u.kinds) k where starts_with(%(kind)s, k)))
+and not exists (select from outbox o where o.key = replace(%(kind)s, '.', '/') || '/'
+    || s.station_id || '/' || to_char(%(now)s at time zone s.time_zone, 'YYYY-MM-DD'))
+order by s.station_id limit %(limit)s
+"""
 
 _DAY = """
 with car as (

@@ -193,3 +193,28 @@ def test_figures_load_and_report(filled: Client) -> None:
 def test_a_period_goes_forward_and_is_bounded(client: Client, period: str) -> None:
     answer = client.get(f"/v1/kpis?{period}")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.from")
+
+
+def audit_lines(pool: Pool) -> list[Any]:
+    query = "select noun_id, step, actor, detail from audit where noun = 'master' order by audit_id"
+    with pool.connection() as conn:
+        return conn.execute(query).fetchall()
+
+
+def test_every_change_leaves_its_line(filled: Client, pool: Pool) -> None:
+    assert [line[0] for line in audit_lines(pool)][:2] == ["region/east", "station/hz-1"]
+    assert len(audit_lines(pool)) == len(PUTS)
+    put(filled, *PUTS[0])  # changes nothing
+    put(filled, "/v1/regions/east", {"region_id": "east", "name": "东部"})
+    changed = ("region/east", "changed", "operator", {"fields": ["name"]})
+    assert audit_lines(pool)[len(PUTS) :] == [changed]
+
+
+def test_an_import_leaves_one_line(client: Client, pool: Pool) -> None:
+    client.post("/v1/imports/station", json=ROWS)  # refused
+    client.post("/v1/imports/station?dry_run=true", json=ROWS[:1])
+    assert audit_lines(pool) == []
+    client.post("/v1/imports/station?skip_faulty=true", json=ROWS)
+    [(noun_id, step, _, detail)] = audit_lines(pool)
+    assert (noun_id, step, detail["created"]) == ("station", "import", 1)
+    assert len(detail["sha256"]) == 64 and detail["faults"] > 0

@@ -164,3 +164,41 @@ def test_the_first_page_speaks_the_browsers_language(address: str) -> None:
     assert '<html lang="en-US"' in page and "Roadcall station" in page
     unknown = httpx.get(f"{address}/v1/nothing", trust_env=False)
     assert unknown.status_code == 404
+
+
+def test_an_alert_is_dismissed_with_its_reason_and_a_vehicle_hushed(
+    tab: Tab, address: str, fleet: Any
+) -> None:
+    fleet.drive(fleet.vins[0], {"engine_coolant_temp_c": ([0, 1], [90.0, 119.0])})
+    tab.call("Page.navigate", url=f"{address}/station/en")
+    sign_in(tab, fleet.token)
+    tab.until("document.querySelector('.live').textContent", "Live")
+    fleet.case(fleet.step())
+    tab.until(ALERTS, 1)
+
+    tab.ask("document.querySelector('.alert .pick').click()")
+    tab.until(PRESS.format("Back on the road"), True)
+    tab.until(SAID.format("Not done"), True)  # it was on the road all the time
+
+    tab.ask(PRESS.format("Set vehicle mode"))
+    tab.until(SELECTS, 2)
+    tab.ask(CHOOSE.format("workshop"))
+    tab.until(SELECTS, 0)
+    tab.ask(PRESS.format("Back on the road"))
+
+    tab.ask(PRESS.format("Dismiss"))
+    tab.until(SELECTS, 1)
+    tab.ask(CHOOSE.format("known"))
+    tab.until("document.querySelector('.alert .state').textContent", "Dismissed")
+
+
+SELECTS = "document.querySelectorAll('form.dialog select').length"
+PRESS = (
+    "(b => b ? (b.click(), true) : false)"
+    "([...document.querySelectorAll('button')].find(b => b.textContent === '{}'))"
+)
+SAID = "document.body.textContent.includes('{}')"
+CHOOSE = (
+    "form = document.querySelector('form.dialog'); form.elements[0].value = '{}';"
+    " form.requestSubmit()"
+)

@@ -79,6 +79,27 @@ def test_from_request_to_verified(client: Client, order: dict[str, Any], clock: 
     assert len(said) == 13
 
 
+def test_repair_days_do_not_count_while_the_owner_is_waited_for(
+    client: Client, order: dict[str, Any], clock: FakeClock
+) -> None:
+    def repair_days(answer: dict[str, Any]) -> dict[str, Any]:
+        [found] = [c for c in answer["clocks"] if c["kind"] == "repair_days"]
+        return found
+
+    here = repair_days(take(client, order, "check_in"))
+    assert (here["started_at"], here["due_at"]) == ("2025-03-01T08:00:00Z", "2025-03-31T08:00:00Z")
+    for step in ("diagnose", "quote"):
+        take(client, order, step)
+    clock.advance(2 * 86_400)  # the owner thinks it over
+    approved = take(client, order, "approve", promised_at="2025-03-04T08:00:00Z")
+    assert repair_days(approved)["due_at"] == "2025-04-02T08:00:00Z"
+    for step in ("start_repair", "check_quality", "pass_quality"):
+        take(client, order, step)
+    clock.advance(40 * 86_400)  # nobody fetches the car
+    gone = take(client, order, "hand_over", confirmed_cause="thermostat", odometer_km=15_000)
+    assert repair_days(gone)["met"] is True
+
+
 def test_parts_progress_and_extra_items(
     client: Client, order: dict[str, Any], clock: FakeClock
 ) -> None:

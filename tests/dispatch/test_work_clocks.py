@@ -18,16 +18,23 @@ S, V = WorkOrderState, OrderStep
     [
         (V.REQUEST, S.REQUESTED, {"pick_up"}, {"pick_up"}),
         (V.BOOK, S.BOOKED, set(), set()),
-        (V.APPROVE, S.APPROVED, {"promised_ready"}, {"promised_ready"}),
-        (V.START_REPAIR, S.IN_REPAIR, {"progress"}, {"progress", "promised_ready", "extra_item"}),
+        (V.APPROVE, S.APPROVED, {"promised_ready"}, {"promised_ready", "repair_days"}),
+        (V.CHECK_IN, S.CHECKED_IN, {"repair_days"}, {"repair_days"}),
+        (V.QUOTE, S.QUOTED, set(), {"repair_days"}),
+        (
+            V.START_REPAIR,
+            S.IN_REPAIR,
+            {"progress"},
+            {"progress", "promised_ready", "extra_item", "repair_days"},
+        ),
         (
             V.WAIT_FOR_PARTS,
             S.WAITING_PARTS,
             {"parts", "progress"},
-            {"parts", "progress", "promised_ready", "extra_item"},
+            {"parts", "progress", "promised_ready", "extra_item", "repair_days"},
         ),
-        (V.TELL_EXTRA, S.IN_REPAIR, set(), {"progress", "promised_ready"}),
-        (V.PASS_QUALITY, S.READY, set(), set()),
+        (V.TELL_EXTRA, S.IN_REPAIR, set(), {"progress", "promised_ready", "repair_days"}),
+        (V.PASS_QUALITY, S.READY, set(), {"repair_days"}),
         (V.HAND_OVER, S.HANDED_OVER, {"return_visit", "verify"}, {"return_visit", "verify"}),
         (V.VISIT, S.VERIFYING, set(), {"verify"}),
         (V.PASS_VERIFICATION, S.CLOSED, set(), {"return_visit"}),
@@ -59,3 +66,8 @@ def test_every_kind_is_known_to_the_profiles() -> None:
     used = {rule.kind for table in tables for rule in table}
     known = {kind for brand in ("", *clocks.brands()) for kind in clocks.kinds(brand)}
     assert used <= known
+
+
+def test_repair_days_pause_while_the_owner_is_waited_for() -> None:
+    paused = clocks.promise(clocks.REPAIR_DAYS).pause_states
+    assert paused == {str(state) for state in work_clocks.OWNERS_TURN}

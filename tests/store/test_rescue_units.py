@@ -162,3 +162,13 @@ def test_however_cases_reach_for_units_nobody_gets_one_that_is_taken(
     with connect(dsn) as conn:
         rows = conn.execute("select unit_id, case_id from rescue_unit where case_id is not null")
         assert {(str(u), uuid.UUID(str(c)).int) for u, c in rows} == set(won)
+
+
+def test_a_unit_told_again_keeps_its_newest_position(conn: Connection) -> None:
+    furnish(conn, unit("u", 30.2, position_at=NOW))
+    masters.upsert_units(conn, [unit("u", 30.9), unit("new", 30.9)])
+    stored = {u.unit.unit_id: u.unit.latitude_deg for u in masters.units(conn)}
+    assert stored == {"u": 30.2, "new": 30.9}
+    later = NOW + timedelta(minutes=1)
+    masters.upsert_units(conn, [unit("u", 30.5, position_at=later)])
+    assert {u.unit.latitude_deg for u in masters.units(conn)} == {30.5, 30.9}
