@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from model.frames import FrameBatch
+from model.rescue import case_id
 from simulators.fleet import Fleet
 from simulators.scenarios import SCENARIOS
 from tests.roadcall.rig import Rig
@@ -99,5 +100,8 @@ def test_any_arrival_is_in_order(
     fall_silent(rig)
     assert rig.alerts() == in_order["alerts"]
     assert rig.rows(SEGMENTS) == in_order["segments"]
-    dispatched = "select from rescue_case join alert using (alert_id) where history"
-    assert rig.rows(dispatched) == []
+    told = rig.rows(
+        "select case_id, alert_id from rescue_case join alert using (alert_id) where history"
+    )
+    # A case opened live may follow its fault to the alert that history found instead.
+    assert [alert for case, alert in told if case == case_id(alert)] == []
