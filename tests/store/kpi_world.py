@@ -55,7 +55,7 @@ class World:
         self.ids = masters.upsert_vehicles(conn, cars)
 
     def write(self, kind: str, record: Record) -> None:
-        _, faults = put(self.conn, kind, record, at(0), nothing_wrong)
+        _, faults = put(self.conn, kind, record, at(0), nothing_wrong, actor="test")
         assert faults == []
 
     def alert(

@@ -22,7 +22,7 @@ def at(day: int, hour: float, month: int = 3) -> datetime:
 
 
 def write(conn: Connection, kind: str, record: Record) -> None:
-    change, faults = put(conn, kind, record, at(1, 0), nothing_wrong)
+    change, faults = put(conn, kind, record, at(1, 0), nothing_wrong, actor="test")
     assert (change is not None, faults) == (True, [])
 
 
