@@ -13,6 +13,7 @@ from console.bodies import CaseBody, CaseDetail, CaseStepBody, Page
 from console.parameters import Cursor, IdempotencyKey, Limit, VinQuery, act
 from console.problems import documented
 from console.reads import Reads
+from console.step_routes import add_steps
 from dispatch.rescue import Step
 
 Which = Annotated[
@@ -54,14 +55,7 @@ def add(router: APIRouter, reads: Reads) -> None:
     def get_case(case_id: uuid.UUID) -> CaseDetail:
         return reads.case(case_id)
 
-    for step, meaning in MEANING.items():
-        router.post(
-            f"/cases/{{case_id}}/{step}",
-            tags=["cases"],
-            summary=meaning,
-            operation_id=f"{step}_case",
-            responses=documented("not-found", "state", "key-reused"),
-        )(_taker(reads, step))
+    add_steps(router, "/cases/{case_id}", "case", "cases", MEANING, lambda s: _taker(reads, s))
 
 
 def _taker(reads: Reads, step: Step) -> Callable[..., CaseDetail]:

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query
 
 from console import complaint_steps
 from console.bodies import Page
-from console.diagnosis_routes import PROBLEMS
 from console.parameters import Cursor, IdempotencyKey, Key, Limit, VinQuery, act
 from console.problems import documented
 from console.reads import Reads
+from console.step_routes import PROBLEMS, add_steps
 from console.work_bodies import (
     ComplaintBody,
     ComplaintMoveBody,
@@ -92,14 +92,9 @@ def _add_complaints(router: APIRouter, reads: Reads, work: WorkReads) -> None:
 
         return take_step
 
-    for step, meaning in COMPLAINT_MEANING.items():
-        router.post(
-            f"/complaints/{{complaint_id}}/{step}",
-            tags=["complaints"],
-            summary=meaning,
-            operation_id=f"{step}_complaint",
-            responses=documented(*PROBLEMS),
-        )(mover(step))
+    add_steps(
+        router, "/complaints/{complaint_id}", "complaint", "complaints", COMPLAINT_MEANING, mover
+    )
 
 
 def _add_incidents(router: APIRouter, reads: Reads, work: WorkReads) -> None:
@@ -140,11 +135,4 @@ def _add_incidents(router: APIRouter, reads: Reads, work: WorkReads) -> None:
 
         return take_step
 
-    for step, meaning in INCIDENT_MEANING.items():
-        router.post(
-            f"/incidents/{{incident_id}}/{step}",
-            tags=["incidents"],
-            summary=meaning,
-            operation_id=f"{step}_incident",
-            responses=documented(*PROBLEMS),
-        )(mover(step))
+    add_steps(router, "/incidents/{incident_id}", "incident", "incidents", INCIDENT_MEANING, mover)

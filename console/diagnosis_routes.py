@@ -13,6 +13,7 @@ from console.bodies import Page, StepBody
 from console.parameters import Cursor, IdempotencyKey, Limit, VinQuery, act
 from console.problems import documented
 from console.reads import Reads
+from console.step_routes import PROBLEMS, add_steps
 from console.work_bodies import (
     CaseMoveBody,
     DiagnosisCaseBody,
@@ -21,10 +22,10 @@ from console.work_bodies import (
     PlanDraftBody,
     PlanEditBody,
     WorkOrderDetail,
+    order_facts,
 )
 from console.work_reads import WorkReads
 from dispatch.diagnosis_case import CaseFacts, CaseStep
-from dispatch.work_order import OrderFacts
 from model.repair_plan import RepairPlan
 
 TAG = "diagnosis and repair plans"
@@ -32,7 +33,6 @@ Which = Annotated[Literal["open", "all"], Query(description="`open`: not yet sol
 StationQuery = Annotated[
     str | None, Query(max_length=80, pattern=r"^[^\x00]+$", description="Only this station's.")
 ]
-PROBLEMS = ("not-found", "state", "key-reused")
 
 #: Steps people take, and what they mean. Planning comes with an approval, the rest with the order.
 MEANING = {
@@ -82,14 +82,14 @@ def add(router: APIRouter, reads: Reads, work: WorkReads) -> None:
         taken = act(reads.clock, body.actor, body.reason, key)
         return work.case(work_openings.case_of_alert(reads.pool, alert_id, taken).case_id)
 
-    for step, meaning in MEANING.items():
-        router.post(
-            f"/diagnosis-cases/{{case_id}}/{step}",
-            tags=[TAG],
-            summary=meaning,
-            operation_id=f"{step}_diagnosis_case",
-            responses=documented(*PROBLEMS),
-        )(_mover(reads, work, step))
+    add_steps(
+        router,
+        "/diagnosis-cases/{case_id}",
+        "diagnosis_case",
+        TAG,
+        MEANING,
+        lambda step: _mover(reads, work, step),
+    )
 
     @router.post(
         "/diagnosis-cases/{case_id}/work-order",
@@ -101,7 +101,7 @@ def add(router: APIRouter, reads: Reads, work: WorkReads) -> None:
         case_id: uuid.UUID, body: OrderRequestBody, key: IdempotencyKey = None
     ) -> WorkOrderDetail:
         taken = act(reads.clock, body.actor, body.reason, key)
-        facts = OrderFacts.model_validate(body.model_dump(exclude={"actor", "reason"}))
+        facts = order_facts(body)
         order = work_openings.order_of_case(reads.pool, case_id, taken, facts)
         return work.order(order.work_order_id)
 

@@ -17,7 +17,6 @@ from console.bodies import (
     CaseBody,
     CaseDetail,
     Chart,
-    ClockBody,
     DueBody,
     Page,
     Text,
@@ -25,6 +24,7 @@ from console.bodies import (
     VehicleDetail,
     VehicleRow,
 )
+from console.clock_bodies import clock_body
 from console.cursors import page_of, read_cursor, read_id, read_moment
 from console.episode_reads import vehicle_episodes
 from console.live import Board
@@ -33,7 +33,6 @@ from console.values import read_chart, value_bodies
 from dispatch.clocks import ARRIVAL
 from model.clock import Clock, utc
 from model.maintenance import DueState
-from model.promises import ClockRow
 from model.rescue import RescueCase
 from model.severity import Severity
 from model.suppression import STORM
@@ -230,8 +229,8 @@ class Reads:
                 plate=owners[row.vin].vehicle.plate,
                 title=self._case_title(conn, row, rules),
                 unit_name=names.get(row.unit_id) if row.unit_id else None,
-                arrival=_clock(clock, now) if clock else None,
-                clocks=[_clock(c, now) for c in clocks if c.noun_id == str(row.case_id)],
+                arrival=clock_body(clock, now) if clock else None,
+                clocks=[clock_body(c, now) for c in clocks if c.noun_id == str(row.case_id)],
             )
             bodies.append(body)
         return bodies
@@ -264,25 +263,6 @@ def _urgency(case: CaseBody) -> tuple[bool, int, datetime]:
     if clock is None:
         return False, -case.severity, case.requested_at
     return clock.stopped_at is not None, -case.severity, clock.due_at
-
-
-def _clock(row: ClockRow, now: datetime) -> ClockBody:
-    return ClockBody(
-        kind=row.kind,
-        started_at=row.started_at,
-        due_at=row.due_at,
-        stopped_at=row.stopped_at,
-        warned_percent=row.warned_percent,
-        used_percent=_used_percent(row, now),
-        paused=row.is_paused,
-        met=row.met,
-    )
-
-
-def _used_percent(row: ClockRow, now: datetime) -> float:
-    """Share of the promised time; a promise of no time is used up at once."""
-    target_s = row.promise.target_s
-    return round(100 * row.used_at(now) / target_s, 1) if target_s else 100.0
 
 
 def _due(row: StoredItem, vehicle: Vehicle) -> DueBody:

@@ -198,3 +198,8 @@ class RepairDays(Body):
     vin: str
     visits: int
     days: float
+
+
+def order_facts(body: OrderFacts, *without: str) -> OrderFacts:
+    """The facts of a body that carries more."""
+    return OrderFacts.model_validate(body.model_dump(exclude={"actor", "reason", *without}))

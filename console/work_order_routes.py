@@ -10,19 +10,21 @@ from fastapi import APIRouter, Query
 
 from console import work_openings, work_steps
 from console.bodies import Page
-from console.diagnosis_routes import PROBLEMS, StationQuery
+from console.diagnosis_routes import StationQuery
 from console.parameters import Cursor, IdempotencyKey, Limit, VinQuery, act
 from console.problems import documented
 from console.reads import Reads
+from console.step_routes import PROBLEMS, add_steps
 from console.work_bodies import (
     OrderMoveBody,
     OrderOpenBody,
     OrderUpdateBody,
     WorkOrderBody,
     WorkOrderDetail,
+    order_facts,
 )
 from console.work_reads import WorkReads
-from dispatch.work_order import OrderFacts, OrderStep
+from dispatch.work_order import OrderStep
 
 TAG = "work orders"
 Which = Annotated[
@@ -98,7 +100,7 @@ def _add_steps(router: APIRouter, reads: Reads, work: WorkReads) -> None:
     )
     def open_work_order(body: OrderOpenBody, key: IdempotencyKey = None) -> WorkOrderDetail:
         taken = act(reads.clock, body.actor, body.reason, key)
-        facts = facts_of(body, "vin", "source")
+        facts = order_facts(body, "vin", "source")
         order = work_openings.order_of_vehicle(reads.pool, body.vin, body.source, taken, facts)
         return work.order(order.work_order_id)
 
@@ -112,23 +114,18 @@ def _add_steps(router: APIRouter, reads: Reads, work: WorkReads) -> None:
         work_order_id: uuid.UUID, body: OrderUpdateBody, key: IdempotencyKey = None
     ) -> WorkOrderDetail:
         taken = act(reads.clock, body.actor, body.reason, key)
-        facts = facts_of(body, "state")
+        facts = order_facts(body, "state")
         work_steps.tell_order(reads.pool, work_order_id, body.state, taken, facts)
         return work.order(work_order_id)
 
-    for step, meaning in MEANING.items():
-        router.post(
-            f"/work-orders/{{work_order_id}}/{step}",
-            tags=[TAG],
-            summary=meaning,
-            operation_id=f"{step}_work_order",
-            responses=documented(*PROBLEMS),
-        )(_mover(reads, work, step))
-
-
-def facts_of(body: OrderFacts, *without: str) -> OrderFacts:
-    """The facts of a body that carries more."""
-    return OrderFacts.model_validate(body.model_dump(exclude={"actor", "reason", *without}))
+    add_steps(
+        router,
+        "/work-orders/{work_order_id}",
+        "work_order",
+        TAG,
+        MEANING,
+        lambda step: _mover(reads, work, step),
+    )
 
 
 def _mover(reads: Reads, work: WorkReads, step: OrderStep) -> Callable[..., WorkOrderDetail]:
@@ -138,7 +135,7 @@ def _mover(reads: Reads, work: WorkReads, step: OrderStep) -> Callable[..., Work
         work_order_id: uuid.UUID, body: OrderMoveBody, key: IdempotencyKey = None
     ) -> WorkOrderDetail:
         taken = act(reads.clock, body.actor, body.reason, key)
-        work_steps.move_order(reads.pool, work_order_id, step, taken, facts_of(body))
+        work_steps.move_order(reads.pool, work_order_id, step, taken, order_facts(body))
         return work.order(work_order_id)
 
     return take_step

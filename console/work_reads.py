@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import LiteralString, Protocol, TypeVar
 
 from console.bodies import AuditBody, ClockBody, Page, Text
+from console.clock_bodies import clock_body
 from console.cursors import page_of, read_cursor, read_id, read_moment
 from console.text import rule_title
 from console.work_bodies import (
@@ -24,7 +25,6 @@ from dispatch import complaint, diagnosis_case, incident, work_order
 from model.clock import Clock, utc
 from model.complaint import Complaint, Incident
 from model.diagnosis_case import DiagnosisCase
-from model.promises import ClockRow
 from model.record import Record
 from model.repair_plan import RepairPlan
 from model.work_order import WorkOrder
@@ -197,7 +197,7 @@ class WorkReads:
 
     def _clocks(self, conn: Connection, noun: str, key: uuid.UUID) -> list[ClockBody]:
         now = utc(self.clock.now_ns())
-        return [_clock(row, now) for row in clock_rows.of(conn, noun, [str(key)])]
+        return [clock_body(row, now) for row in clock_rows.of(conn, noun, [str(key)])]
 
 
 def _order(conn: Connection, row: WorkOrder) -> WorkOrderBody:
@@ -205,20 +205,6 @@ def _order(conn: Connection, row: WorkOrder) -> WorkOrderBody:
         **row.model_dump(),
         plate=masters.vehicle(conn, row.vin).plate,
         next_steps=work_order.MACHINE.allows(row.state),
-    )
-
-
-def _clock(row: ClockRow, now: datetime) -> ClockBody:
-    target_s = row.promise.target_s
-    return ClockBody(
-        kind=row.kind,
-        started_at=row.started_at,
-        due_at=row.due_at,
-        stopped_at=row.stopped_at,
-        warned_percent=row.warned_percent,
-        used_percent=round(100 * row.used_at(now) / target_s, 1) if target_s else 100.0,
-        paused=row.is_paused,
-        met=row.met,
     )
 
 

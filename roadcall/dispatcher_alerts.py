@@ -17,7 +17,6 @@ from dispatch.clocks import promise
 from dispatch.rescue import SYSTEM, Step
 from dispatch.rescue_request import request_for
 from dispatch.suppression import suppression_terms
-from model.alerts import AlertTransition
 from model.clock import Clock, ns_of, utc
 from model.rescue import CaseState, RescueCase
 from model.severity import Severity
@@ -131,19 +130,7 @@ class SuppressionTurn:
         known = [v.value for v in here if v is not None and v.observed_at >= since]
         if len(known) != len(here):
             return None
-        step = AlertTransition(
-            alert_id=alert.alert_id,
-            rule_id=alert.rule_id,
-            rule_version=alert.rule_version,
-            vin=alert.vin,
-            instance=alert.instance,
-            state=alert.state,
-            severity=alert.severity,
-            started_ns=ns_of(alert.started_at),
-            at_ns=ns_of(now),
-            fired_ns=ns_of(alert.fired_at),
-            worst_ns=ns_of(alert.worst_at),
-        )
+        step = alert.told(alert.state, now)
         return request_for(step, (known[0], known[1]), masters.stations(conn), ns_of(now))
 
     def _now(self) -> datetime:

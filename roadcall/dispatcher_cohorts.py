@@ -18,7 +18,6 @@ from roadcall import episodes, suppress
 from rules.cohorts import CohortRule, load_cohorts
 from store import alerts, cohorts, masters, notify
 from store import suppression as rows
-from store.alerts import StoredAlert
 from store.cohorts import Finding
 from store.database import Connection, Pool, transaction
 
@@ -71,7 +70,7 @@ def follow_vehicles(conn: Connection, rule: CohortRule, now: datetime) -> int:
     for one in cohorts.fresh(conn, rule.id, rule.query, values, TAKE):
         steps[one.vehicle_id].append(_raised(rule, one, now))
     for vehicle_id, row in cohorts.over(conn, rule.id, rule.query, values, TAKE):
-        steps[vehicle_id].append(_ended(row, now))
+        steps[vehicle_id].append(row.told(AlertState.CLEARED, now))
     if not steps:
         return 0
     rows.lock(conn, sorted(steps))
@@ -102,22 +101,4 @@ def _raised(rule: CohortRule, one: Finding, now: datetime) -> AlertTransition:
         worst_ns=started_ns,
         evidence=one.evidence,
         thresholds=rule.params,
-    )
-
-
-def _ended(row: StoredAlert, now: datetime) -> AlertTransition:
-    return AlertTransition(
-        alert_id=row.alert_id,
-        rule_id=row.rule_id,
-        rule_version=row.rule_version,
-        vin=row.vin,
-        instance=row.instance,
-        state=AlertState.CLEARED,
-        severity=row.severity,
-        started_ns=ns_of(row.started_at),
-        at_ns=ns_of(now),
-        fired_ns=ns_of(row.fired_at),
-        worst_ns=ns_of(row.worst_at),
-        evidence=row.evidence,
-        thresholds=row.thresholds,
     )

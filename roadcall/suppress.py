@@ -100,7 +100,7 @@ def _follow_storms(
     fresh = [step for step in said if _differs(stored.get(step.alert_id), step)]
     known = {storm.alert_id for storm in storms}
     fresh += [
-        _undone(row, now)
+        row.told(AlertState.RETRACTED, now)
         for row in stored.values()
         if row.alert_id not in known and row.fired_at >= since
     ]
@@ -136,21 +136,4 @@ def _storm_step(vin: str, storm: Storm) -> AlertTransition:
         fired_ns=started_ns,
         worst_ns=ns_of(storm.worst_at),
         evidence={"alerts": float(len(storm.alerts))},
-    )
-
-
-def _undone(row: StoredAlert, now: datetime) -> AlertTransition:
-    return AlertTransition(
-        alert_id=row.alert_id,
-        rule_id=STORM,
-        rule_version=row.rule_version,
-        vin=row.vin,
-        instance="",
-        state=AlertState.RETRACTED,
-        severity=row.severity,
-        started_ns=ns_of(row.started_at),
-        at_ns=ns_of(now),
-        fired_ns=ns_of(row.fired_at),
-        worst_ns=ns_of(row.worst_at),
-        evidence=row.evidence,
     )

@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from model.alerts import AlertState, AlertTransition, Handling
-from model.clock import utc
+from model.clock import ns_of, utc
 from model.severity import Severity
 from model.vehicle import Record
 from store.database import Connection, UnknownRowError
@@ -88,6 +88,24 @@ class StoredAlert(Record):
     occurrence: int = 1
     first_alert_id: uuid.UUID | None = None
     snoozed_until: datetime | None = None
+
+    def told(self, state: AlertState, at: datetime) -> AlertTransition:
+        """A further step of this alert, said by somebody else than the rule lane."""
+        return AlertTransition(
+            alert_id=self.alert_id,
+            rule_id=self.rule_id,
+            rule_version=self.rule_version,
+            vin=self.vin,
+            instance=self.instance,
+            state=state,
+            severity=self.severity,
+            started_ns=ns_of(self.started_at),
+            at_ns=ns_of(at),
+            fired_ns=ns_of(self.fired_at),
+            worst_ns=ns_of(self.worst_at),
+            evidence=self.evidence,
+            thresholds=self.thresholds,
+        )
 
 
 def write(conn: Connection, transitions: Iterable[AlertTransition]) -> list[uuid.UUID]:

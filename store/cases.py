@@ -25,7 +25,8 @@ SELECT: LiteralString = (
     " c.arrived_m, c.proven_at, c.second_unit_id, c.second_at, c.second_joined, c.seconds_asked,"
     " c.closed_at, c.version from rescue_case c join vehicle v using (vehicle_id)"
 )
-INSERT = """
+INSERT = (
+    """
 insert into rescue_case (case_id, alert_id, vehicle_id, severity, state, latitude_deg,
     longitude_deg, zone, requested_at, source, note, needed, thermal, owner, unit_id, offered_at,
     declined_by, confirmed_at, version)
@@ -34,9 +35,11 @@ select %(case_id)s, %(alert_id)s, v.vehicle_id, %(severity)s, %(state)s, %(latit
     %(owner)s, %(unit_id)s, %(offered_at)s, %(declined_by)s, %(confirmed_at)s, %(version)s
 from vehicle v where vin = %(vin)s and (%(source)s <> 'alert' or not exists (
     select from rescue_case c where c.vehicle_id = v.vehicle_id and c.severity >= %(severity)s
-    and c.state not in ('cleared', 'cancelled', 'killed', 'gone_on_arrival')))
-on conflict do nothing
+    and """
+    + OPEN_ONLY
+    + """)) on conflict do nothing
 """
+)
 #: Everything a step may change.
 UPDATE = """
 update rescue_case set state = %(state)s, latitude_deg = %(latitude_deg)s,
