@@ -37,7 +37,7 @@ typedef struct {
 
 typedef struct { /* all frames of one group from one source */
     int32_t group, next, count, start;
-    int32_t min_length, wide;
+    int32_t min_length;
     uint16_t source;
 } Segment;
 typedef struct { int32_t segment, row; } Entry;
@@ -48,7 +48,7 @@ typedef struct { /* an identifier seen before; frames of `usual` .. usual + span
     uint8_t status, usual, span;
 } Known;
 typedef struct { int64_t start; int32_t count, first; } Merge;
-typedef struct { int32_t head, segments, start, count, min_length, wide; } Batch;
+typedef struct { int32_t head, segments, start, count, min_length; } Batch;
 
 typedef struct {
     const Plan *plan;

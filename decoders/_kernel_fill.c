@@ -7,7 +7,7 @@
 #include "_kernel.h"
 
 #if defined(__x86_64__) && defined(__GLIBC__)
-#define CLONES __attribute__((target_clones("avx2", "default")))
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define CLONES
 #endif
@@ -110,28 +110,31 @@ static void mark(const Signal *s, const uint64_t *bits, const uint64_t *after, i
     }
 }
 
-/* The same for unsigned signals below 2^30, in a form that compilers vectorise. */
-CLONES static void mark_narrow(const Signal *s, const uint64_t *bits, int32_t n, double *value,
-                        uint8_t *quality)
+/* Scaling, unit and marks in one pass, for unsigned signals below 2^30: J1939's patterns are in most
+ * frames, and compilers vectorise this. */
+CLONES static void patterned(const Signal *s, const uint64_t *bits, int32_t n, double *value,
+                             uint8_t *quality)
 {
-    const int32_t none = INT32_MAX;
-    const int32_t low = s->lowest > (uint64_t)none ? none : (int32_t)s->lowest;
-    const int32_t high = low == none ? -1 : (int32_t)(s->lowest + s->span);
-    const int32_t error = s->error_from ? (int32_t)s->error_from : none;
-    const int32_t absent = s->error_from ? (int32_t)s->absent_from : none;
+    const int64_t none = INT64_MAX, low = (int64_t)s->lowest, high = low + (int64_t)s->span;
+    const int64_t error = s->error_from ? (int64_t)s->error_from : none;
+    const int64_t absent = s->error_from ? (int64_t)s->absent_from : none;
+    const double scale = s->scale, offset = s->offset, factor = s->unit_factor, plus = s->unit_offset;
+    const int shift = s->shift, same_unit = factor == 1 && plus == 0;
     const uint64_t mask = s->mask;
-    const int shift = s->shift;
-    int32_t raw[TILE], found[TILE];
-    for (int32_t i = 0; i < n; i++)
-        raw[i] = (int32_t)(bits[i] >> shift & mask);
+    int64_t found[TILE];
     for (int32_t i = 0; i < n; i++) {
-        int32_t outside = -((raw[i] < low) | (raw[i] > high));
-        found[i] = outside & (OUT_OF_RANGE - (raw[i] >= error) * 2 + (raw[i] >= absent));
-        quality[i] = (uint8_t)found[i];
+        int64_t raw = (int64_t)(bits[i] >> shift & mask);
+        double plain = as_double((uint64_t)raw | 0x4330000000000000u) - 0x1p52;
+        double scaled = plain * scale + offset;
+        scaled = same_unit ? scaled : scaled * factor + plus;
+        int64_t outside = raw < low || raw > high ? OUT_OF_RANGE : GOOD;
+        int64_t pattern = raw >= absent ? INVALID : ABNORMAL;
+        int64_t special = outside && raw >= error;
+        value[i] = special ? plain : scaled;
+        found[i] = special ? pattern : outside;
     }
-    for (int32_t i = 0; s->error_from && i < n; i++)
-        if (found[i] & 3 && found[i] != OUT_OF_RANGE)
-            value[i] = (double)raw[i];
+    for (int32_t i = 0; i < n; i++)
+        quality[i] = (uint8_t)found[i];
 }
 
 static void decode(Work *w, const Signal *s, const uint64_t *bits, const uint64_t *after,
@@ -141,12 +144,16 @@ static void decode(Work *w, const Signal *s, const uint64_t *bits, const uint64_
     double *value = w->out_value + at;
     uint8_t *quality = w->out_quality + at;
     int plain = s->kind == INTEGER && !s->carry && s->mask < (uint64_t)1 << 52;
-    int bad = plain ? linear(s, bits, n, value) : general(s, bits, after, n, value, quality);
-    if (s->unit_factor != 1 || s->unit_offset != 0)
-        for (int32_t i = 0; i < n; i++)
-            value[i] = value[i] * s->unit_factor + s->unit_offset;
-    if (bad && plain && !s->sign && s->mask < (uint64_t)1 << 30)
-        mark_narrow(s, bits, n, value, quality);
+    int narrow = plain && !s->sign && s->mask < (uint64_t)1 << 30;
+    int bad = narrow && s->error_from; /* where there are patterns, look for them at once */
+    if (!bad) {
+        bad = plain ? linear(s, bits, n, value) : general(s, bits, after, n, value, quality);
+        if (s->unit_factor != 1 || s->unit_offset != 0)
+            for (int32_t i = 0; i < n; i++)
+                value[i] = value[i] * s->unit_factor + s->unit_offset;
+    }
+    if (bad && narrow)
+        patterned(s, bits, n, value, quality);
     else if (bad)
         mark(s, bits, after, n, value, quality);
     memcpy(w->out_ns + at, ns, (size_t)n * sizeof *ns);
@@ -160,9 +167,12 @@ static void decode(Work *w, const Signal *s, const uint64_t *bits, const uint64_
 static void gather(const Work *w, const int32_t *rows, int32_t n, int32_t word, uint64_t *bits)
 {
     size_t inside = 8 * (size_t)(word >> 1);
-    for (int32_t i = 0; i < n; i++) {
-        memcpy(&bits[i], payload(w, rows[i]) + inside, 8);
-    }
+    if (w->n == w->n8) /* classic frames only, which are one word */
+        for (int32_t i = 0; i < n; i++)
+            memcpy(&bits[i], w->payload8 + 8 * (size_t)rows[i], 8);
+    else
+        for (int32_t i = 0; i < n; i++)
+            memcpy(&bits[i], payload(w, rows[i]) + inside, 8);
     for (int32_t i = 0; word & 1 && i < n; i++)
         bits[i] = __builtin_bswap64(bits[i]);
 }

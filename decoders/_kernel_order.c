@@ -102,7 +102,6 @@ static int follow(Work *w, int32_t s, int32_t row, const uint8_t *at, int32_t le
             w->entries[w->entry_count++] = (Entry){next, row};
             Segment *segment = &w->segments[next];
             segment->count++;
-            segment->wide |= row >= w->n8;
             if (length < segment->min_length)
                 segment->min_length = length;
             if (status == OK && length < groups[targets[t]].promised)
@@ -148,7 +147,6 @@ static void classify(Work *w, Known *cache, int shift, int32_t first, int32_t en
         Segment *segment = &w->segments[known->segment];
         root[i] = known->segment;
         segment->count++;
-        segment->wide |= width == 64;
         kept[i] = (uint8_t)length;
         status[i] = known->status;
         if ((uint8_t)(length - known->usual) > known->span) {
@@ -185,7 +183,6 @@ static void sort_rows(Work *w)
             Segment *segment = &w->segments[s];
             segment->start = start;
             start += segment->count;
-            batch->wide |= segment->wide;
             if (segment->min_length < batch->min_length)
                 batch->min_length = segment->min_length;
         }
