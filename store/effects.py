@@ -1,5 +1,8 @@
 """Everything one or many uploads make true, written in the caller's transaction.
 
+All but the alerts: they are written and judged before, since a hushed one opens no case
+(roadcall/suppress.py). Who watches them is told here.
+
 Two COPYs for the bulk, then one pipeline for the rest: the number of round trips does not grow
 with the number of uploads.
 """
@@ -12,7 +15,6 @@ from model.alerts import AlertTransition
 from model.effects import Effects, OutboxRecord, VehicleSnapshot
 from model.rescue import RescueCase
 from store import (
-    alerts,
     cases,
     frame_block,
     notify,
@@ -73,7 +75,7 @@ def _write_people(
     requested: Sequence[RescueCase],
     records: Sequence[OutboxRecord],
 ) -> None:
-    touched = alerts.write(conn, transitions)
     cases.insert_requested(conn, requested)
     outbox.add(conn, *records)
-    notify.tell(conn, [f"alert:{a}" for a in touched] + [f"case:{c.case_id}" for c in requested])
+    told = dict.fromkeys(f"alert:{t.alert_id}" for t in transitions)
+    notify.tell(conn, [*told, *(f"case:{c.case_id}" for c in requested)])

@@ -26,7 +26,7 @@ PACK = """
   domain: [E01]
   version: 1
   kind: fault
-  levels: [{severity: 1, condition: engine_coolant_temp_c > 105}]
+  levels: [{severity: 1, condition: engine_coolant_temp_c > 105, emit: on_arrival}]
   text: &text
     zh: {title: 因, driver: 因, technician: 因, action: 因}
     en: {title: cause, driver: cause, technician: cause, action: cause}

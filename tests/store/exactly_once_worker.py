@@ -19,7 +19,7 @@ from model.frames import frame_batch
 from model.log import BatchKey
 from model.severity import Severity
 from model.signals import SignalBatch, SignalTable
-from store import batches, effects, inbox, ledger
+from store import alerts, batches, effects, inbox, ledger
 from store.database import Connection, connect
 
 TABLE = SignalTable("demo_car", ("engine_speed_rpm",), ("rpm",))
@@ -67,7 +67,9 @@ def take(conn: Connection, partition: int, position: int, vehicle_id: int) -> in
     keys = [(BatchKey("gw", r.vin, str(r.position)), "x", START_NS) for r in records]
     assert set(batches.claim(conn, keys)) == {batches.Claim.NEW}
     time.sleep(random.random() * 0.01)
-    effects.write(conn, [effects_of(r.position, r.vin, vehicle_id) for r in records])
+    found = [effects_of(r.position, r.vin, vehicle_id) for r in records]
+    alerts.write(conn, [t for e in found for t in e.transitions])
+    effects.write(conn, found)
     time.sleep(random.random() * 0.01)
     conn.commit()
     return after

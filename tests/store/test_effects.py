@@ -86,6 +86,7 @@ def test_every_part_is_there_after_commit(conn: Connection, fleet: dict[str, int
     alert = fired(vin, START_NS)
     case = case_of(alert.alert_id, vin)
     record = OutboxRecord("k", "rescue.confirm", {"zh": "冷却液"})
+    alerts.write(conn, [alert])
     effects.write(
         conn,
         [one(vin, number, START_NS, 900.0, transitions=(alert,), cases=(case,), outbox=(record,))],
@@ -147,6 +148,7 @@ def test_corrections_change_memory_and_keep_values(conn: Connection, fleet: dict
         for vin, number in cars
     ]
     alert = fired(cars[1][0], START_NS)
+    alerts.write(conn, [alert])
     effects.correct(conn, snapshots, [alert], [case_of(alert.alert_id, cars[1][0])])
     effects.correct(conn, [], [], [])
     conn.commit()
