@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from model.code_clears import clear_text
 from model.codes import CodeProtocol, CodeReport, Dtc, EcuFact, FactKind
 from model.errors import TruncatedFrameError
 
@@ -28,6 +29,10 @@ class Origin(NamedTuple):
         return EcuFact(
             self.observed_ns, self.bus, self.ecu, protocol, kind, identifier, content, text
         )
+
+    def cleared(self, protocol: CodeProtocol, group: int) -> EcuFact:
+        """That this ECU cleared a group of codes (`model/code_clears.py`)."""
+        return self.fact(protocol, FactKind.CLEARED, group, b"", clear_text(protocol, group))
 
 
 class Answer(NamedTuple):

@@ -11,14 +11,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from decoders import iso14229, iso14229_did, iso14229_refusal, j1979_services, kwp2000
+from decoders import (
+    iso14229,
+    iso14229_clear,
+    iso14229_did,
+    iso14229_refusal,
+    j1979_services,
+    kwp2000,
+)
 from decoders.answers import Answer, Carried, Heard, Origin
 from decoders.diagnosis_rows import ANSWER, ASKED, REFUSED, understood
 from decoders.frame_rows import frame_rows
 from decoders.iso14229_did import DataIdentifier
 from decoders.iso15765 import CLASSIC, FIRST, NO_ADDRESS, Message, Reassembly
 from decoders.iso15765_addresses import AddressBook, Route
-from decoders.iso15765_batch import ENOUGH_ROWS, whole_messages
+from decoders.iso15765_batch import ENOUGH_ROWS, Whole, whole_messages
 from model.clock import NS
 from model.errors import DecodeError
 from model.frames import FrameBatch
@@ -96,15 +103,19 @@ class DiagnosisListener:
         """Take the selected rows; their `status` becomes OK, or SHORT when cut off."""
         taken: list[int] = []
         short: list[int] = []
-        messages: Mapping[int, Message] = {}
+        whole = Whole()
         if len(rows) >= ENOUGH_ROWS:
-            messages, rows = self._whole(batch, rows, status)
+            whole, rows = self._whole(batch, rows, status)
         for row, observed_ns, bus, can_id, frame in frame_rows(batch, rows):
             route = self.book.route(can_id)
             ours = route.known
-            message = messages.get(row)
-            if message is not None:
-                self.reassembly.lose((bus, can_id, NO_ADDRESS))
+            payload = whole.payloads.get(row)
+            message: Message | None
+            if payload is not None:
+                if self.reassembly.sessions:
+                    self.reassembly.lose((bus, can_id, NO_ADDRESS))
+                begun_ns = whole.begun_ns.get(row, observed_ns)
+                message = Message(begun_ns, observed_ns, bus, can_id, NO_ADDRESS, payload)
             elif ours or self._expected(observed_ns, bus, route, frame):
                 message = self.reassembly.receive(observed_ns, bus, can_id, frame, route.offset)
             else:
@@ -120,18 +131,19 @@ class DiagnosisListener:
                 if ours:
                     taken.append(row)
         understood(status, np.array(taken, np.intp))
-        status[short] = FrameStatus.SHORT
+        if short:
+            status[short] = FrameStatus.SHORT
 
     def _whole(
         self, batch: FrameBatch, rows: NDArray[np.intp], status: NDArray[np.uint8]
-    ) -> tuple[Mapping[int, Message], NDArray[np.intp]]:
+    ) -> tuple[Whole, NDArray[np.intp]]:
         """Messages by their last row, and the rows without the others of these messages."""
         routes = self.book.route
         whole = whole_messages(batch, rows, lambda i: routes(i).known and not routes(i).offset)
         understood(status, whole.inside)
         rest = np.ones(len(batch), np.bool_)
         rest[whole.inside] = False
-        return whole.messages, rows[rest[rows]]
+        return whole, rows[rest[rows]]
 
     def _take(self, message: Message, route: Route, row: int, read: int, heard: Heard) -> bool:
         """One whole message; False when it is none of ours. Raises `DecodeError`."""
@@ -152,19 +164,11 @@ class DiagnosisListener:
         answer = self._decode(payload, Origin(observed_ns, bus, ecu), request)
         heard.reports += answer.reports
         heard.facts += answer.facts
-        heard.carried += [
-            Carried(
-                row,
-                observed_ns,
-                can_id,
-                j1979_services.single_frame(pid, content),
-                single_frame=True,
-            )
-            for pid, content in answer.pids[read:]
-        ]
-        heard.carried += [
-            Carried(row, observed_ns, can_id, content, did=did) for did, content in answer.dids
-        ]
+        for pid, content in answer.pids[read:]:
+            frame = j1979_services.single_frame(pid, content)
+            heard.carried.append(Carried(row, observed_ns, can_id, frame, single_frame=True))
+        for did, content in answer.dids:
+            heard.carried.append(Carried(row, observed_ns, can_id, content, did=did))
         return True
 
     def _expected(self, observed_ns: int, bus: int, route: Route, frame: bytes) -> bool:
@@ -188,6 +192,8 @@ class DiagnosisListener:
             return iso14229.decode(payload, origin, request, self.dids)
         if service == iso14229_did.ANSWER:
             return iso14229_did.decode(payload, origin, self.dids)
+        if service == iso14229_clear.ANSWER:
+            return iso14229_clear.decode(payload, origin, request)
         if service == REFUSED:
             return iso14229_refusal.decode(payload, origin)
         return Answer()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoders.iso14229 import ANSWER as CODES
+from decoders.iso14229_clear import ANSWER as CLEARED
 from decoders.iso14229_did import ANSWER as VALUES
 from decoders.iso15765 import CONSECUTIVE, FIRST
 from decoders.iso15765_addresses import Carrier
@@ -25,11 +26,11 @@ from model.signals import FrameStatus
 #: First bytes of answers are the service + 40; of refusals 7F.
 ANSWER, REFUSED = 0x40, 0x7F
 #: Services whose answers mean more when the request is known.
-ASKED = frozenset(answer - ANSWER for answer in (KWP_CODES, CODES, VALUES))
+ASKED = frozenset(answer - ANSWER for answer in (KWP_CODES, CODES, VALUES, CLEARED))
 _READINESS_PID = 1
 #: First bytes of messages that matter where ordinary messages may be as well.
 _MATTERS = np.zeros(256, np.bool_)
-_MATTERS[[*ASKED, KWP_CODES, CODES, VALUES, REFUSED]] = True
+_MATTERS[[*ASKED, KWP_CODES, CODES, VALUES, CLEARED, REFUSED]] = True
 #: Bytes 0 and 1 of a single frame with one value, by PID: its length and service. The values of
 #: readiness are not for the DBC alone; 0 is no such frame.
 _ONE_VALUE = (PID_BYTES.astype(np.uint16) + 2 | CURRENT << 8).astype("<u2")

@@ -41,15 +41,15 @@ def candidates(can_id: NDArray[np.uint32], *, j1939: bool) -> NDArray[np.intp]:
 
 def frame_rows(batch: FrameBatch, rows: NDArray[np.intp]) -> Iterator[Row]:
     """The given rows, the earliest first; rows of one time keep their order."""
-    order = rows[np.argsort(batch.observed_ns[rows], kind="stable")]
-    classic = batch.payload8[order[order < batch.n8]].tobytes()
+    order = rows.take(batch.observed_ns.take(rows).argsort(kind="stable"))
+    classic = batch.payload8.take(order[order < batch.n8], axis=0).tobytes()
     at = 0
     for row, observed_ns, bus, can_id, length in zip(
         order.tolist(),
-        batch.observed_ns[order].tolist(),
-        batch.bus[order].tolist(),
-        batch.can_id[order].tolist(),
-        batch.length[order].tolist(),
+        batch.observed_ns.take(order).tolist(),
+        batch.bus.take(order).tolist(),
+        batch.can_id.take(order).tolist(),
+        batch.length.take(order).tolist(),
         strict=True,
     ):
         if row < batch.n8:

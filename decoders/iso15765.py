@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from decoders.session_memory import from_rows, to_rows
@@ -38,6 +39,8 @@ MAX_SIZE = 16_384
 #: At most this many messages at once and bytes remembered between batches; the oldest go first.
 MAX_SESSIONS, MAX_MEMORY_BYTES = 32, 4096
 NO_ADDRESS = -1
+#: Control bytes of single frames are below these.
+_FIRST_FRAMES = FIRST << 4
 #: Control bytes of consecutive frames: 21 follows the first frame, 20 follows 2F.
 _FIRST_CONTROL, _SECOND, _LAST_CONTROL = 0x20, 0x21, 0x2F
 
@@ -53,6 +56,10 @@ class Message(NamedTuple):
     can_id: int
     address: int
     payload: bytes
+
+
+#: A message of a tuple, at half the price.
+_MESSAGE = partial(tuple.__new__, Message)
 
 
 @dataclass(slots=True)
@@ -84,9 +91,21 @@ class Reassembly:
         length = len(frame)
         if length <= offset:
             return None
-        key = (bus, can_id, frame[0] if offset else NO_ADDRESS)
+        address = frame[0] if offset else NO_ADDRESS
         control = frame[offset]
-        kind = control >> 4
+        if control < _FIRST_FRAMES:
+            start, size = offset + 1, control
+            if length > CLASSIC:
+                if control or length <= start:
+                    return None
+                start, size = offset + 2, frame[offset + 1]
+            if not 0 < size <= length - start:
+                return None
+            if self.sessions:
+                self.lose((bus, can_id, address))
+            payload = frame[start : start + size]
+            return _MESSAGE((observed_ns, observed_ns, bus, can_id, address, payload))
+        key, kind = (bus, can_id, address), control >> 4
         if kind == CONSECUTIVE:
             session = self.sessions.get(key)
             if session is None:
@@ -102,16 +121,6 @@ class Reassembly:
                 return self._finish(observed_ns, key, session)
             session.seen_ns = observed_ns
             session.next = control + 1 if control < _LAST_CONTROL else _FIRST_CONTROL
-        elif kind == SINGLE:
-            start, size = offset + 1, control
-            if length > CLASSIC:
-                if control or length <= start:
-                    return None
-                start, size = offset + 2, frame[offset + 1]
-            if 0 < size <= length - start:
-                if self.sessions:
-                    self.lose(key)
-                return Message(observed_ns, observed_ns, *key, frame[start : start + size])
         elif kind == FIRST and length >= CLASSIC:
             self._open(observed_ns, key, frame, offset)
         return None
@@ -124,7 +133,8 @@ class Reassembly:
                 return
         if size <= max(len(frame) - start, CLASSIC - 1 - offset):
             return  # a single frame would have done
-        self.lose(key)
+        if self.sessions:
+            self.lose(key)
         if size > MAX_SIZE:
             self.broken += 1
             return
@@ -138,7 +148,7 @@ class Reassembly:
         del self.sessions[key]
         received = session.received
         payload = bytes(received[: len(received) + session.missing])
-        return Message(session.begun_ns, observed_ns, *key, payload)
+        return _MESSAGE((session.begun_ns, observed_ns, *key, payload))
 
     def lose(self, key: Key) -> None:
         """Somebody began something new: the message on its way is lost."""

@@ -4,15 +4,13 @@ Source: ISO 15765-2 (edition: docs/sources.md), laid out in `iso15765`.
 
 Only what is beyond doubt: classic frames of normal addressing, single frames and messages whose
 frames all lie in the batch, full, in sequence and in time. Everything else is left to the state
-machine. One Python object a message instead of several a frame (ratios: `bench/isotp.py`).
+machine. Two or three Python objects a message instead of several a frame (`bench/isotp.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -23,30 +21,31 @@ from decoders.iso15765 import (
     CONSECUTIVE,
     FIRST,
     N_CR_NS,
-    NO_ADDRESS,
     SINGLE,
-    Message,
 )
 from decoders.runs import stable_order
 from model.frames import FrameBatch
 
 Rows = NDArray[np.intp]
-#: Below this many rows arranging them costs more than it saves (measured: the costs meet at 50
-#: rows of long messages and at 96 of single frames).
-ENOUGH_ROWS = 64
+#: Below this many rows arranging them costs more than it saves (measured, with all that listening
+#: does: the costs meet at 70 rows of messages of three frames and at 100 of long ones).
+ENOUGH_ROWS = 96
 #: Bytes of a frame behind its first one.
 _BODY = CLASSIC - 1
-#: A message of a tuple, without the interpreter.
-_MESSAGE = partial(tuple.__new__, Message)
 #: A kind that no classic frame has: CAN FD.
 _FD_KIND = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Messages by the row of their last frame; `inside` are the rows of their other frames."""
+    """Payloads of messages by the row of their last frame, in any order.
 
-    messages: dict[int, Message] = field(default_factory=dict)
+    `begun_ns` is the time of the first frame where that is another one, by the same row; `inside`
+    are the rows of all frames but the last.
+    """
+
+    payloads: dict[int, bytes] = field(default_factory=dict)
+    begun_ns: dict[int, int] = field(default_factory=dict)
     inside: Rows = field(default_factory=lambda: np.zeros(0, np.intp))
 
 
@@ -67,31 +66,45 @@ def whole_messages(batch: FrameBatch, rows: Rows, normal: Callable[[int], bool])
     """The messages in these rows; `normal` says of an identifier that it has no address byte."""
     streams = _arrange(batch, rows)
     first, last, size = _find(streams, batch.length[streams.row])
-    can_id = batch.can_id[streams.row[first]].tolist()
-    chosen = {i for i in set(can_id) if normal(i)}
-    if len(chosen) < len(set(can_id)):
-        keep = np.isin(batch.can_id[streams.row[first]], np.array(sorted(chosen), np.uint32))
+    can_id = batch.can_id[streams.row]
+    # Identifiers change only where a frame does not follow the one before it.
+    if foreign := [i for i in set(can_id[~streams.same].tolist()) if not normal(i)]:
+        keep = ~np.isin(can_id[first], np.array(foreign, np.uint32))
         first, last, size = first[keep], last[keep], size[keep]
-        can_id = batch.can_id[streams.row[first]].tolist()
-    begin, end = streams.row[first], streams.row[last]
+    several = last > first
+    payloads = _single(streams, first[~several], size[~several])
+    begun_ns: dict[int, int] = {}
+    inside = streams.row[:0]
+    if several.any():
+        first, last, size = first[several], last[several], size[several]
+        end = streams.row[last].tolist()
+        payloads |= zip(end, _segmented(streams, first, size), strict=True)
+        begun_ns = dict(zip(end, batch.observed_ns[streams.row[first]].tolist(), strict=True))
+        step = np.zeros(len(streams.row) + 1, np.int64)
+        step[first] = 1
+        step[last] = -1
+        inside = streams.row[np.cumsum(step[:-1]) > 0]
+    return Whole(payloads, begun_ns, inside)
+
+
+def _single(streams: _Streams, place: Rows, size: NDArray[np.int64]) -> dict[int, bytes]:
+    """Payloads of single frames; as many of one size at once as there are."""
+    payloads: dict[int, bytes] = {}
+    for length in np.bincount(size).nonzero()[0].tolist():
+        chosen = place[size == length]
+        body = np.ascontiguousarray(streams.payload[chosen, 1 : 1 + length])
+        contents = body.view(f"V{length}")[:, 0].tolist()
+        payloads.update(zip(streams.row[chosen].tolist(), contents, strict=True))
+    return payloads
+
+
+def _segmented(streams: _Streams, first: Rows, size: NDArray[np.int64]) -> list[bytes]:
+    """Payloads of messages of several frames."""
     # Of a first frame's body the first byte is the low byte of the length.
-    start = first * _BODY + (last > first)
+    start = first * _BODY + 1
     body = streams.payload[:, 1:].tobytes()
     limits = zip(start.tolist(), (start + size).tolist(), strict=True)
-    columns = zip(
-        batch.observed_ns[begin].tolist(),
-        batch.observed_ns[end].tolist(),
-        batch.bus[begin].tolist(),
-        can_id,
-        repeat(NO_ADDRESS),
-        [body[low:high] for low, high in limits],
-        strict=False,
-    )
-    messages = dict(zip(end.tolist(), map(_MESSAGE, columns), strict=True))
-    step = np.zeros(len(streams.row) + 1, np.int64)
-    step[first] += 1
-    step[last] -= 1
-    return Whole(messages, streams.row[np.cumsum(step[:-1]) > 0])
+    return [body[low:high] for low, high in limits]
 
 
 def _arrange(batch: FrameBatch, rows: Rows) -> _Streams:
@@ -99,8 +112,11 @@ def _arrange(batch: FrameBatch, rows: Rows) -> _Streams:
     if (observed_ns[1:] < observed_ns[:-1]).any():
         rows = rows[np.argsort(observed_ns, kind="stable")]
     fd = rows >= batch.n8
-    payload = np.zeros((len(rows), CLASSIC), np.uint8)
-    payload[~fd] = batch.payload8[rows[~fd]]
+    if fd.any():
+        payload = np.zeros((len(rows), CLASSIC), np.uint8)
+        payload[~fd] = batch.payload8[rows[~fd]]
+    else:
+        payload = batch.payload8.take(rows, axis=0)
     kind = payload[:, 0] >> np.uint8(4)
     kind[fd] = _FD_KIND
     speaking = (kind <= CONSECUTIVE) | fd
@@ -111,9 +127,10 @@ def _arrange(batch: FrameBatch, rows: Rows) -> _Streams:
     rows, stream = rows[order], stream[order]
     same = np.zeros(len(rows), np.bool_)
     same[1:] = stream[1:] == stream[:-1]
-    same[1:] &= np.diff(batch.observed_ns[rows]) <= N_CR_NS
+    observed_ns = batch.observed_ns[rows]
+    same[1:] &= observed_ns[1:] - observed_ns[:-1] <= N_CR_NS
     full = batch.length[rows] >= CLASSIC
-    return _Streams(rows, kind[order], full, same, payload[order])
+    return _Streams(rows, kind[order], full, same, payload.take(order, axis=0))
 
 
 def _find(streams: _Streams, length: NDArray[np.uint8]) -> tuple[Rows, Rows, NDArray[np.int64]]:
@@ -130,6 +147,6 @@ def _find(streams: _Streams, length: NDArray[np.uint8]) -> tuple[Rows, Rows, NDA
     first = ((kind == SINGLE) & (size > 0) & (size < length) | is_first).nonzero()[0]
     size = size[first]
     last = first + size // _BODY * is_first[first]
-    breaks = np.append((~goes_on).nonzero()[0], len(kind))
-    whole = breaks[np.searchsorted(breaks, first, side="right")] > last
+    breaks = np.concatenate([(~goes_on).nonzero()[0], [len(kind)]])
+    whole = breaks[breaks.searchsorted(first, side="right")] > last
     return first[whole], last[whole], size[whole]

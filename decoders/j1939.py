@@ -1,6 +1,6 @@
 """What a J1939 batch says beyond plain frames: reassembled messages, trouble codes, lamps.
 
-Source: SAE J1939-21 and J1939-73, see `j1939_tp`, `j1939_etp` and `j1939_dm`.
+Source: SAE J1939-21 and J1939-73, see `j1939_tp`, `j1939_etp`, `j1939_dm` and `j1939_ack`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from decoders import j1939_dm, j1939_dm1, j1939_etp, j1939_tp
+from decoders import j1939_ack, j1939_dm, j1939_dm1, j1939_etp, j1939_tp
 from decoders.answers import Carried, Heard, LampPairs, Origin
 from decoders.frame_rows import DM25, FIRST_DM, PDU1, PDU2, SPAN_DM, frame_rows
 from decoders.j1939_etp import ExtendedReassembly
@@ -27,6 +27,7 @@ _GROUP = 0x03FF_FF00
 _PRIORITY = 6 << 26
 _TP = np.uint32(int(EXTENDED_ID) | j1939_tp.PF_DT << 16)
 _ETP = np.uint32(int(EXTENDED_ID) | j1939_etp.PF_DT << 16)
+_ACK = np.uint32(int(EXTENDED_ID) | j1939_ack.PF_ACK << 16)
 _ONE_MORE = np.uint32(1 << 16)
 #: EEC2, EEC1, DM1, engine hours, engine temperature, fluids, cruise control, electrical power.
 _EVERYWHERE = np.array(
@@ -61,6 +62,11 @@ class J1939Listener:
                 if pgn not in j1939_dm.PGNS:
                     continue
                 message = Message(observed_ns, bus, can_id & 0xFF, 0xFF, pgn, frame)
+            elif pdu1 == j1939_ack.PF_ACK:
+                answer = j1939_ack.decode(frame, Origin(observed_ns, bus, can_id & 0xFF))
+                heard.facts += answer.facts
+                status[row] = FrameStatus.OK
+                continue
             elif len(frame) != 8:
                 status[row] = FrameStatus.SHORT
                 continue
@@ -81,12 +87,16 @@ class J1939Listener:
         self.long.expire(now_ns)
 
 
-def select(can_id: NDArray[np.uint32]) -> NDArray[np.intp]:
-    """Rows with transport frames and DM1 .. DM12 and DM25 in one frame."""
+def select(batch: FrameBatch, near: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Rows with transport frames, DM1 .. DM12 and DM25 in one frame, and codes cleared."""
+    can_id = batch.can_id[near]
     group, pdu1 = can_id & PDU2, can_id & PDU1
     chosen = (group - FIRST_DM <= SPAN_DM) | (group == DM25)
     chosen |= (pdu1 - _TP <= _ONE_MORE) | (pdu1 - _ETP <= _ONE_MORE)
-    return np.flatnonzero(chosen)
+    acks = pdu1 == _ACK
+    if acks.any():
+        chosen[acks] = np.isin(near[acks], j1939_ack.select(batch, near[acks]))
+    return near[np.flatnonzero(chosen)]
 
 
 def _take(message: Message, row: int, heard: Heard) -> FrameStatus:

@@ -6,6 +6,7 @@ Source: SAE J1979 / ISO 15031-5 on CAN (ISO 15765-4); editions: docs/sources.md.
     41           PID, value, PID, value ..                       service 01, see j1979_pids
     42           PID, frame number, value, .. repeated           PID 02 = code that stored it
     43 47 4A     number of codes, two bytes each (J2012)         confirmed, pending, permanent
+    44           -                                               codes and results were cleared
     46           monitor, test, unit and scaling, value, lowest, highest (2 bytes each), .. repeated
                  monitor 00, 20 .. E0: 4 bytes of supported monitors
     49           InfoType, number of items, items                02 VIN, 04 CALID (16 bytes each),
@@ -23,12 +24,13 @@ from decoders.answers import Answer, Origin, need, printable
 from decoders.j1979_pids import PID_BYTES, divide
 from decoders.j1979_readiness import decode_pid_01
 from decoders.j2012 import code_text
+from model.code_clears import OBD_GROUP
 from model.codes import CodeProtocol, CodeScope, Dtc, EcuFact, FactKind, FreezeFrame
 from model.errors import DecodeError
 
-CURRENT, FREEZE_FRAME, MONITORS, VEHICLE = 0x41, 0x42, 0x46, 0x49
+CURRENT, FREEZE_FRAME, CLEARED, MONITORS, VEHICLE = 0x41, 0x42, 0x44, 0x46, 0x49
 LISTS = {0x43: CodeScope.CONFIRMED, 0x47: CodeScope.PENDING, 0x4A: CodeScope.PERMANENT}
-ANSWERS = frozenset({CURRENT, FREEZE_FRAME, MONITORS, VEHICLE, *LISTS})
+ANSWERS = frozenset({CURRENT, FREEZE_FRAME, CLEARED, MONITORS, VEHICLE, *LISTS})
 _READINESS, _STORED_BY = 0x01, 0x02
 _RESULT_BYTES, _SIGNED_FROM = 9, 0x80
 #: Bytes of a value that fit a classic single frame.
@@ -47,6 +49,9 @@ def decode(payload: bytes, origin: Origin) -> Answer:
     service = payload[0]
     if service in LISTS:
         return _codes(payload, origin, LISTS[service])
+    if service == CLEARED:
+        facts = (origin.cleared(_OBD, OBD_GROUP),) if len(payload) == 1 else ()
+        return Answer(facts=facts)
     need(payload, 2)
     if service == CURRENT:
         return _current(payload[1:], origin)

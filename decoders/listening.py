@@ -64,7 +64,7 @@ class Listening:
         heard = Heard()
         now_ns = int(batch.observed_ns.max(initial=0))
         near = candidates(batch.can_id, j1939=self.j1939)
-        rows = near[select(batch.can_id[near])] if self.j1939 and len(near) else NO_ROWS
+        rows = select(batch, near) if self.j1939 and len(near) else NO_ROWS
         if len(rows) or tails.j1939 or tails.j1939_long:
             trucks = J1939Listener(
                 ShortReassembly.from_memory(tails.j1939),

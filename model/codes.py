@@ -123,6 +123,7 @@ class FactKind(StrEnum):
     FREEZE_FRAME = "freeze_frame"  # one stored value [frame << 8 | PID]
     CODE_COUNT = "code_count"  # [status or severity mask that was counted]
     REFUSAL = "refusal"  # negative response [service that was asked for]
+    CLEARED = "cleared"  # codes were cleared [group of codes: model/code_clears.py]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Self
 
 from model.alerts import NAMESPACE
 from model.clock import NS
+from model.code_clears import holds
 from model.codes import CodeProtocol, CodeScope, Dtc
 from model.record import Record
 from model.severity import Severity
@@ -153,6 +154,32 @@ class Sign:
     def bucket(self) -> int:
         """Its bucket."""
         return self.at_ns // BUCKET_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """An ECU's word that it cleared a group of codes: the first and the last of one bucket.
+
+    `group`: `model/code_clears.py`.
+    """
+
+    ecu: int
+    protocol: str
+    group: int
+    first_ns: int
+    last_ns: int
+
+    @property
+    def bucket(self) -> int:
+        """Its bucket."""
+        return self.first_ns // BUCKET_NS
+
+    def concerns(self, key: FaultKey) -> bool:
+        """Whether this code is of the group, whatever its state."""
+        if (self.ecu, self.protocol) != (key.ecu, key.protocol):
+            return False
+        kind = None if key.failure_type == NO_FAILURE_TYPE else key.failure_type
+        return holds(self.protocol, self.group, key.code, kind)
 
 
 @dataclass(frozen=True, slots=True)

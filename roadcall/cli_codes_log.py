@@ -95,6 +95,9 @@ def _facts(ecu: FoundEcu) -> Iterator[str]:
         yield f"lamps: {', '.join(lit) or 'all off'}"
     for fact in ecu.facts.values():
         yield f"{fact.kind.value.replace('_', ' ')}: {fact.text or fact.content.hex()}"
+    for (protocol, text), clear in ecu.clears.items():
+        times = f"{_clock(clear.first_ns)} .. {_clock(clear.last_ns)}"
+        yield f"cleared {protocol}: {text} ({clear.count} x)  {times}"
     for (_, service, text), count in ecu.refusals.items():
         yield f"refused service {service:02X}: {text} ({count} x)"
 
@@ -128,6 +131,16 @@ def _record(ecu: FoundEcu) -> dict[str, Any]:
             for fact in ecu.facts.values()
         ],
         "vin": [f.text for f in ecu.facts.values() if f.kind is FactKind.VIN],
+        "clears": [
+            {
+                "protocol": str(p),
+                "codes": text,
+                "count": clear.count,
+                "first_seen": _clock(clear.first_ns),
+                "last_seen": _clock(clear.last_ns),
+            }
+            for (p, text), clear in ecu.clears.items()
+        ],
         "refusals": [
             {"protocol": str(p), "service": service, "reason": text, "count": count}
             for (p, service, text), count in ecu.refusals.items()

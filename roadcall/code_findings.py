@@ -45,6 +45,15 @@ class FoundCode:
 
 
 @dataclass(slots=True)
+class FoundClear:
+    """How often a group of codes was cleared, first and last."""
+
+    first_ns: int
+    last_ns: int
+    count: int = 0
+
+
+@dataclass(slots=True)
 class FoundEcu:
     """Everything one ECU said; `asked` are the lists it gave, empty ones too."""
 
@@ -54,6 +63,7 @@ class FoundEcu:
     asked: dict[CodeProtocol, set[str]] = field(default_factory=dict)
     facts: dict[tuple[FactKind, int, bytes], EcuFact] = field(default_factory=dict)
     refusals: dict[tuple[CodeProtocol, int, str], int] = field(default_factory=dict)
+    clears: dict[tuple[CodeProtocol, str], FoundClear] = field(default_factory=dict)
     lamps: Lamps | None = None
 
     def take_report(self, report: CodeReport) -> None:
@@ -77,6 +87,11 @@ class FoundEcu:
         if fact.kind is FactKind.REFUSAL:
             key = (fact.protocol, fact.identifier, fact.text)
             self.refusals[key] = self.refusals.get(key, 0) + 1
+        elif fact.kind is FactKind.CLEARED:
+            at_ns = fact.observed_ns
+            clear = self.clears.setdefault((fact.protocol, fact.text), FoundClear(at_ns, at_ns))
+            clear.last_ns = at_ns
+            clear.count += 1
         elif fact.kind in LASTING:
             # A calibration has several identifiers; of everything else the newest counts.
             several = fact.kind in (FactKind.CALIBRATION_ID, FactKind.CVN)

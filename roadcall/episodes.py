@@ -51,7 +51,7 @@ def follow_facts(
     parameters: EpisodeParameters = OWN_PARAMETERS,
 ) -> None:
     """Merge facts of vehicles into what is stored, and fold what they may have changed."""
-    facts = {v: f for v, f in facts.items() if f.sightings or f.heard or f.signs}
+    facts = {v: f for v, f in facts.items() if f.sightings or f.heard or f.signs or f.clears}
     if not facts:
         return
     code_facts.lock(conn, list(facts))
@@ -60,6 +60,7 @@ def follow_facts(
         {v: f.sightings for v, f in facts.items()},
         {v: f.heard for v, f in facts.items()},
         {v: f.signs for v, f in facts.items()},
+        {v: f.clears for v, f in facts.items()},
     )
     look = _Look(facts, changed)
     stand = episodes.standing(conn, list(facts), look.oldest_ns - SETTLED_NS)
@@ -101,7 +102,7 @@ def fold(
 def _episodes(vin: str, f: StoredFacts, parameters: EpisodeParameters) -> Sequence[Episode]:
     if f.key.kind is EpisodeKind.RULE:
         return rule_episodes(vin, f.key, f.presences, f.signs, parameters)
-    return episodes_of(vin, f.sightings, f.heard, f.signs, parameters)
+    return episodes_of(vin, f.sightings, f.heard, f.signs, parameters, f.clears)
 
 
 def _facts(effects: Sequence[Effects]) -> dict[int, Facts]:
@@ -132,6 +133,7 @@ class _Look:
                 self._high_ns[place] = max(self._high_ns.get(place, 0), h.last_report_ns)
         moments = [*self._low_ns.values(), *self._named_ns.values()]
         moments += [s.at_ns for f in facts.values() for s in f.signs]
+        moments += [c.first_ns for f in facts.values() for c in f.clears]
         self.oldest_ns = min(moments)
 
     def touched(self, stand: Iterable[Standing]) -> tuple[set[Identity], dict[Identity, int]]:

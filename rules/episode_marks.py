@@ -9,6 +9,7 @@ SAE J1939-73 DM1, DM2, DM6, DM12.
     no status    active, confirmed, emission: failed; pending, prefailed: suspect; previous,
                  listed: stored; permanent: permanent
     missing      from a later active or confirmed list of its ECU: gone
+    cleared      services 04 and 14: reset; DM11: only what is there, DM3: only what is not
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
+from model.code_clears import ClearScope, clear_scope
 from model.codes import CodeProtocol, CodeScope
 from model.episodes import (
     BUCKET_NS,
     BUCKETS_A_DAY,
+    Clear,
     EpisodeParameters,
     Heard,
     RulePresence,
@@ -37,19 +40,21 @@ class Said(IntEnum):
     """What a mark says; at one moment the lower is said first: the fault has the last word."""
 
     RESET = 0  # codes were cleared
-    GONE = 1  # missing from a list of what is wrong now
-    FADED = 2  # missing from a list of suspects
-    REMOVED = 3  # missing from the permanent list
-    PASSED = 4
-    PROVEN = 5  # passed, and never failed since codes were cleared
-    ERASED = 6
-    COMPLETE = 7  # all monitors have run
-    GOOD_CYCLE = 8  # ended; the fault was asked for and not there
-    NOTE = 9  # says nothing of the state
-    STORED = 10
-    PERMANENT = 11
-    SUSPECT = 12
-    FAILED = 13
+    RESET_PREVIOUS = 1  # those that were not active
+    RESET_ACTIVE = 2  # those that were
+    GONE = 3  # missing from a list of what is wrong now
+    FADED = 4  # missing from a list of suspects
+    REMOVED = 5  # missing from the permanent list
+    PASSED = 6
+    PROVEN = 7  # passed, and never failed since codes were cleared
+    ERASED = 8
+    COMPLETE = 9  # all monitors have run
+    GOOD_CYCLE = 10  # ended; the fault was asked for and not there
+    NOTE = 11  # says nothing of the state
+    STORED = 12
+    PERMANENT = 13
+    SUSPECT = 14
+    FAILED = 15
 
 
 #: The fault is there.
@@ -65,6 +70,10 @@ _BY_SCOPE = {
     CodeScope.PREVIOUS: Said.STORED,
     CodeScope.LISTED: Said.STORED,
     CodeScope.PERMANENT: Said.PERMANENT,
+}
+_BY_CLEAR = {
+    ClearScope.PREVIOUS: Said.RESET_PREVIOUS,
+    ClearScope.ACTIVE: Said.RESET_ACTIVE,
 }
 _KWP_STORAGE = {3: Said.FAILED, 2: Said.SUSPECT, 1: Said.STORED}
 
@@ -100,14 +109,16 @@ def code_marks(
     heard: Sequence[Heard],
     signs: Sequence[Sign],
     parameters: EpisodeParameters,
+    clears: Iterable[Clear] = (),
 ) -> list[Mark]:
-    """All marks of one code: its sightings, what its ECU was heard of, and the ECU's signs."""
+    """All marks of one code: its sightings, what its ECU was heard of, its signs and clears."""
     if not sightings:
         return []
     marks = [mark for s in sightings for mark in _sighting_marks(s)]
     marks += _absences(sightings, heard)
     marks += _good_cycles(sightings, heard, parameters)
     marks += _sign_marks(signs)
+    marks += _clear_marks(c for c in clears if c.concerns(sightings[0].key))
     return sorted(marks, key=_order)
 
 
@@ -167,6 +178,13 @@ def _sign_marks(signs: Iterable[Sign]) -> Iterator[Mark]:
             yield Mark(sign.at_ns, Said.COMPLETE)
 
 
+def _clear_marks(clears: Iterable[Clear]) -> Iterator[Mark]:
+    for c in clears:
+        said = _BY_CLEAR.get(clear_scope(c.protocol, c.group), Said.RESET)
+        yield Mark(c.first_ns, said)
+        yield Mark(c.last_ns, said)
+
+
 def _absences(sightings: Sequence[Sighting], heard: Sequence[Heard]) -> Iterator[Mark]:
     seen = {s.scope for s in sightings}
     now = [scope for scope in _NOW if scope in seen] or [CodeScope.EMISSION]
@@ -222,6 +240,18 @@ def cycles(buckets: Sequence[int], silence: int) -> list[tuple[int, int]]:
         else:
             found.append((bucket, bucket))
     return found
+
+
+def cycle_number(heard: Sequence[Heard], at_ns: int, parameters: EpisodeParameters) -> int | None:
+    """In which driving cycle of a vehicle a moment lies, from 1; None before the first.
+
+    By the lists of ECUs that speak by themselves; of others only where there are none.
+    """
+    speaking = [h for h in heard if h.protocol == CodeProtocol.J1939]
+    asked = speaking or heard
+    silence = parameters.silence_buckets(asked[0].protocol) if asked else 1
+    begun = [first for first, _ in cycles(heard_buckets(asked), silence)]
+    return bisect_right(begun, at_ns // BUCKET_NS) or None
 
 
 def _good_cycles(

@@ -2,7 +2,7 @@
 
     none -> SUSPECT -> ACTIVE -> PASSIVE (not named any more, or only stored)
     PASSIVE -> ACTIVE (count + 1) | HEALED (three good cycles, or the status says passed)
-    any open -> CLEARED (erased by a tool, or a person says so)
+    any open -> CLEARED (its ECU says that a tool erased it, or a person says so)
     CLEARED -> VERIFIED (monitors complete, status proven, or good cycles) | RECURRED (repeat + 1)
 
 What ended and comes back within 24 h is the same episode, later a new one. The facts merge in
@@ -23,6 +23,7 @@ from model.episodes import (
     OPEN,
     OWN_PARAMETERS,
     PRESENT,
+    Clear,
     Episode,
     EpisodeKind,
     EpisodeParameters,
@@ -47,6 +48,13 @@ _APPEARS_AS = {
 
 #: Which states a missing code leaves.
 _ENDS_PRESENCE = {Said.GONE: PRESENT, Said.FADED: frozenset({EpisodeState.SUSPECT})}
+#: Which states a clearing ends.
+_CLEARS = {
+    Said.RESET: OPEN,
+    Said.ERASED: OPEN,
+    Said.RESET_ACTIVE: PRESENT,
+    Said.RESET_PREVIOUS: OPEN - PRESENT,
+}
 
 
 def episodes_of(
@@ -55,11 +63,16 @@ def episodes_of(
     heard: Sequence[Heard],
     signs: Sequence[Sign],
     parameters: EpisodeParameters = OWN_PARAMETERS,
+    clears: Sequence[Clear] = (),
 ) -> tuple[Episode, ...]:
-    """Episodes of one code, oldest first: its sightings, and what its ECU was heard of."""
+    """Episodes of one code, oldest first: its sightings, and what its ECU was heard of.
+
+    `clears` may be of any ECU.
+    """
     if not sightings:
         return ()
-    return _fold(vin, sightings[0].key, code_marks(sightings, heard, signs, parameters), parameters)
+    marks = code_marks(sightings, heard, signs, parameters, clears)
+    return _fold(vin, sightings[0].key, marks, parameters)
 
 
 def rule_episodes(
@@ -142,7 +155,7 @@ class _Life:
             self._to(EpisodeState.PASSIVE, self.last_seen_ns)
         elif mark.said is Said.REMOVED:
             self.permanent = False
-        elif mark.said in {Said.RESET, Said.ERASED} and self.state in OPEN:
+        elif self.state in _CLEARS.get(mark.said, ()):
             self._end(EpisodeState.CLEARED, mark.at_ns)
         elif mark.said in {Said.PASSED, Said.PROVEN}:
             self._passed(mark)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from model.code_clears import UNKNOWN_GROUP
 from model.code_severity import of_lamps, of_uds
 from model.codes import CodeReport, CodeScope, Dtc, EcuFact, FactKind, FreezeFrame
 from model.episodes import (
@@ -21,6 +22,7 @@ from model.episodes import (
     BUCKETS_A_DAY,
     NO_FAILURE_TYPE,
     WHOLE_LISTS,
+    Clear,
     EpisodeKind,
     FaultKey,
     Heard,
@@ -42,14 +44,19 @@ class Facts:
     sightings: tuple[Sighting, ...]
     heard: tuple[Heard, ...]
     signs: tuple[Sign, ...]
+    clears: tuple[Clear, ...] = ()
 
 
 def facts_of(reports: Sequence[CodeReport], answers: Iterable[EcuFact] = ()) -> Facts:
-    """The facts of reports and of readiness answers."""
+    """The facts of reports, of readiness answers and of codes cleared."""
+    answers = list(answers)
     seen = [s for r in reports for s in _seen(r)]
     heard = [_heard(r) for r in reports if r.scope in WHOLE_LISTS]
     signs = [sign for answer in answers if (sign := _sign(answer)) is not None]
-    return Facts(merged_sightings(seen), merged_heard(heard), merged_signs(signs))
+    clears = [clear for answer in answers if (clear := _clear(answer)) is not None]
+    return Facts(
+        merged_sightings(seen), merged_heard(heard), merged_signs(signs), merged_clears(clears)
+    )
 
 
 def merged_sightings(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
@@ -82,6 +89,20 @@ def merged_signs(signs: Iterable[Sign]) -> tuple[Sign, ...]:
     for s in signs:
         place = (s.ecu, s.protocol, s.kind, s.bucket)
         rows[place] = min(rows.get(place, s), s, key=lambda sign: sign.at_ns)
+    return tuple(rows.values())
+
+
+def merged_clears(clears: Iterable[Clear]) -> tuple[Clear, ...]:
+    """One row a group and bucket."""
+    rows: dict[tuple[int, str, int, int], Clear] = {}
+    for c in clears:
+        place = (c.ecu, c.protocol, c.group, c.bucket)
+        known = rows.get(place, c)
+        rows[place] = replace(
+            known,
+            first_ns=min(known.first_ns, c.first_ns),
+            last_ns=max(known.last_ns, c.last_ns),
+        )
     return tuple(rows.values())
 
 
@@ -201,3 +222,10 @@ def _sign(answer: EcuFact) -> Sign | None:
     elif free and waiting & others == others:
         kind = SignKind.RESET
     return Sign(answer.ecu, answer.protocol, kind, answer.observed_ns)
+
+
+def _clear(answer: EcuFact) -> Clear | None:
+    if answer.kind is not FactKind.CLEARED or answer.identifier == UNKNOWN_GROUP:
+        return None
+    at_ns = answer.observed_ns
+    return Clear(answer.ecu, answer.protocol, answer.identifier, at_ns, at_ns)

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from model.episodes import (
     BUCKET_NS,
     BUCKETS_A_DAY,
+    Clear,
     EpisodeKind,
     FaultKey,
     Heard,
@@ -89,6 +90,15 @@ on conflict (vehicle_id, ecu, protocol, kind, bucket)
     do update set at_ns = excluded.at_ns where excluded.at_ns < s.at_ns
 returning s.vehicle_id, s.ecu
 """
+WRITE_CLEARS = """
+insert into code_clear as c (vehicle_id, ecu, protocol, code_group, bucket, first_ns, last_ns)
+select vehicle_id, ecu, protocol, code_group, bucket, first_ns, last_ns
+from jsonb_populate_recordset(null::code_clear, %s)
+on conflict (vehicle_id, ecu, protocol, code_group, bucket) do update set
+    first_ns = least(c.first_ns, excluded.first_ns), last_ns = greatest(c.last_ns, excluded.last_ns)
+    where excluded.first_ns < c.first_ns or excluded.last_ns > c.last_ns
+returning c.vehicle_id, c.ecu
+"""
 
 #: Rows of one DELETE; call again while that many go.
 PRUNE_ROWS = 20_000
@@ -110,11 +120,17 @@ delete from code_sign where ctid = any(array(
     and not exists (select from fault_episode e where e.vehicle_id = f.vehicle_id and e.is_open
                     and e.started_ns < %s) limit %s))
 """
+PRUNE_CLEARS = """
+delete from code_clear where ctid = any(array(
+    select f.ctid from code_clear f where f.bucket < %s
+    and not exists (select from fault_episode e where e.vehicle_id = f.vehicle_id and e.is_open
+                    and e.started_ns < %s) limit %s))
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What the facts changed: faults, ECUs heard in new buckets, ECUs with new signs."""
+    """What the facts changed: faults, ECUs heard in new buckets, ECUs with new signs or clears."""
 
     faults: frozenset[Identity]
     heard: frozenset[EcuPlace]
@@ -134,14 +150,17 @@ def write(
     sightings: Mapping[int, Sequence[Sighting]],
     heard: Mapping[int, Sequence[Heard]],
     signs: Mapping[int, Sequence[Sign]],
+    clears: Mapping[int, Sequence[Clear]],
 ) -> Changed:
     """Merge facts by vehicle: a statement for each kind there is. Lock the vehicles first."""
     seen = [_sighting_row(v, s) for v, rows in sightings.items() for s in rows]
     lists = [_heard_row(v, h) for v, rows in heard.items() for h in rows]
     said = [_sign_row(v, s) for v, rows in signs.items() for s in rows]
+    erased = [_clear_row(v, c) for v, rows in clears.items() for c in rows]
     faults = conn.execute(WRITE_SIGHTINGS, [Jsonb(seen)]).fetchall() if seen else []
     places = conn.execute(WRITE_HEARD, [Jsonb(lists)]).fetchall() if lists else []
     told = conn.execute(WRITE_SIGNS, [Jsonb(said)]).fetchall() if said else []
+    told += conn.execute(WRITE_CLEARS, [Jsonb(erased)]).fetchall() if erased else []
     return Changed(
         frozenset((int(str(v)), code_key(*rest)) for v, *rest in faults),
         frozenset((int(str(v)), int(str(ecu)), str(protocol)) for v, ecu, protocol in places),
@@ -161,6 +180,7 @@ def prune(conn: Connection, before_ns: int, limit: int = PRUNE_ROWS) -> int:
         (PRUNE_SIGHTINGS, bucket),
         (PRUNE_HEARD, bucket // BUCKETS_A_DAY),
         (PRUNE_SIGNS, bucket),
+        (PRUNE_CLEARS, bucket),
     ):
         gone += conn.execute(query, [place, before_ns, limit]).rowcount
     return gone
@@ -216,4 +236,16 @@ def _sign_row(vehicle_id: int, s: Sign) -> dict[str, object]:
         "kind": s.kind,
         "bucket": s.bucket,
         "at_ns": s.at_ns,
+    }
+
+
+def _clear_row(vehicle_id: int, c: Clear) -> dict[str, object]:
+    return {
+        "vehicle_id": vehicle_id,
+        "ecu": c.ecu,
+        "protocol": c.protocol,
+        "code_group": c.group,
+        "bucket": c.bucket,
+        "first_ns": c.first_ns,
+        "last_ns": c.last_ns,
     }

@@ -12,6 +12,8 @@ from psycopg.types.json import Jsonb
 from model.clock import NS, ns_of
 from model.episodes import (
     BUCKET_NS,
+    BUCKETS_A_DAY,
+    Clear,
     Episode,
     EpisodeKind,
     EpisodeParameters,
@@ -67,6 +69,10 @@ where h.day >= w.since_ns / 86400000000000
 """
 SIGNS = """
 select vehicle_id, ecu, protocol, kind, at_ns from code_sign where vehicle_id = any(%s)
+"""
+CLEARS = """
+select vehicle_id, ecu, protocol, code_group, first_ns, last_ns from code_clear
+where vehicle_id = any(%s)
 """
 PRESENCES = """
 select w.place, a.started_at, a.changed_at, a.cleared_at, a.severity
@@ -130,6 +136,7 @@ class StoredFacts:
     presences: tuple[RulePresence, ...]
     heard: tuple[Heard, ...]
     signs: tuple[Sign, ...]
+    clears: tuple[Clear, ...]
 
 
 def standing(conn: Connection, vehicle_ids: Sequence[int], ended_since_ns: int) -> list[Standing]:
@@ -179,6 +186,9 @@ def read_facts(
     signs: dict[int, list[Sign]] = {}
     for vehicle_id, *row in conn.execute(SIGNS, [sorted({v for v, _ in faults})]):
         signs.setdefault(_int(vehicle_id), []).append(_sign(row))
+    clears: dict[int, list[Clear]] = {}
+    for vehicle_id, *row in conn.execute(CLEARS, [sorted({v for v, _ in faults})]):
+        clears.setdefault(_int(vehicle_id), []).append(_clear(row))
     return [
         StoredFacts(
             vehicle_id=v,
@@ -188,9 +198,20 @@ def read_facts(
             presences=tuple(told.get(i, ())),
             heard=tuple(heard.get((v, key.ecu, key.protocol), ())),
             signs=tuple(s for s in signs.get(v, ()) if s.ecu in (key.ecu, -1)),
+            clears=tuple(clears.get(v, ())),
         )
         for i, (v, key) in enumerate(faults)
     ]
+
+
+def heard_until(conn: Connection, vehicle_id: int, at_ns: int) -> list[Heard]:
+    """In which tens of minutes each ECU of a vehicle sent a whole list, up to a moment's day."""
+    rows = conn.execute(
+        "select ecu, protocol, scope, day, buckets::text, last_report_ns from ecu_heard"
+        " where vehicle_id = %s and day <= %s",
+        [vehicle_id, at_ns // (BUCKETS_A_DAY * BUCKET_NS)],
+    )
+    return [_heard(row) for row in rows]
 
 
 def write(conn: Connection, folded: Sequence[tuple[StoredFacts, Sequence[Episode]]]) -> None:
@@ -266,6 +287,11 @@ def _sighting(key: FaultKey, row: Sequence[object]) -> Sighting:
 def _heard(row: Sequence[object]) -> Heard:
     ecu, protocol, scope, day, buckets, last = row
     return Heard(_int(ecu), str(protocol), str(scope), _int(day), int(str(buckets), 2), _int(last))
+
+
+def _clear(row: Sequence[object]) -> Clear:
+    ecu, protocol, group, first, last = row
+    return Clear(_int(ecu), str(protocol), _int(group), _int(first), _int(last))
 
 
 def _sign(row: Sequence[object]) -> Sign:

@@ -47,7 +47,7 @@ def tell(pool: Pool) -> Any:
             vehicle_id = masters.vehicles(conn, [vin])[vin].vehicle_id
             code_facts.lock(conn, [vehicle_id])
             changed = code_facts.write(
-                conn, {vehicle_id: found.sightings}, {vehicle_id: found.heard}, {}
+                conn, {vehicle_id: found.sightings}, {vehicle_id: found.heard}, {}, {}
             )
             episodes.fold(conn, changed.faults, {vehicle_id: vin})
 

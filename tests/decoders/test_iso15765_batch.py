@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from decoders import diagnosis
 from decoders.answers import Heard
 from decoders.diagnosis import DiagnosisListener, Requests
-from decoders.iso15765 import N_CR_NS, Message, Reassembly
+from decoders.iso15765 import N_CR_NS, NO_ADDRESS, Message, Reassembly
 from decoders.iso15765_addresses import AddressBook
 from decoders.iso15765_batch import whole_messages
 from model.frames import FrameBatch, frame_batch
@@ -25,9 +27,20 @@ def rows_of(batch: FrameBatch) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     return np.arange(len(batch))
 
 
+def told(batch: FrameBatch, normal: Callable[[int], bool] = lambda _: True) -> list[Message]:
+    """The messages of a batch, by their last row."""
+    whole = whole_messages(batch, rows_of(batch), normal)
+    assert whole.begun_ns.keys() <= whole.payloads.keys()
+    columns = batch.observed_ns.tolist(), batch.bus.tolist(), batch.can_id.tolist()
+    return [
+        Message(whole.begun_ns.get(row, at_ns), at_ns, bus, can_id, NO_ADDRESS, payload)
+        for row, payload in sorted(whole.payloads.items())
+        for at_ns, bus, can_id in [(column[row] for column in columns)]
+    ]
+
+
 def found(frames: list[Frame], gap_ns: int = MS) -> list[Message]:
-    batch = make_batch(frames, range(0, len(frames) * gap_ns, gap_ns))
-    return list(whole_messages(batch, rows_of(batch), lambda _: True).messages.values())
+    return told(make_batch(frames, range(0, len(frames) * gap_ns, gap_ns)))
 
 
 def frames_of(payload: bytes, can_id: int = 0x7E8) -> list[Frame]:
@@ -39,10 +52,10 @@ def test_messages_one_after_the_other(messages: list[tuple[int, bytes]]) -> None
     frames = [frame for can_id, payload in messages for frame in frames_of(payload, can_id)]
     batch = make_batch(frames, range(0, len(frames) * MS, MS))
     whole = whole_messages(batch, rows_of(batch), lambda _: True)
-    by_row = sorted(whole.messages.items())
-    assert [(m.can_id, m.payload) for _, m in by_row] == messages
-    assert [m.observed_ns for _, m in by_row] == [row * MS for row, _ in by_row]
-    assert sorted([*whole.messages, *whole.inside.tolist()]) == list(range(len(frames)))
+    assert [(m.can_id, m.payload) for m in told(batch)] == messages
+    begun = np.cumsum([0, *(len(iso_tp(payload)) for _, payload in messages)])
+    assert [m.begun_ns for m in told(batch)] == (begun[:-1] * MS).tolist()
+    assert sorted([*whole.payloads, *whole.inside.tolist()]) == list(range(len(frames)))
 
 
 def test_messages_side_by_side_with_flow_control_between() -> None:
@@ -77,14 +90,12 @@ def test_two_buses_do_not_mix_and_time_decides() -> None:
         length=np.full(n, 8, np.uint8),
         payload8=np.frombuffer(b"".join(frames[k] for k in back), np.uint8).reshape(-1, 8),
     )
-    messages = whole_messages(batch, rows_of(batch), lambda _: True).messages.values()
-    assert {(m.bus, m.payload) for m in messages} == {(0, LONG), (1, LONG[::-1])}
+    assert {(m.bus, m.payload) for m in told(batch)} == {(0, LONG), (1, LONG[::-1])}
 
 
 def test_identifiers_with_an_address_byte_are_left_alone() -> None:
     batch = make_batch([*frames_of(LONG), *frames_of(LONG, 0x7E9)])
-    messages = whole_messages(batch, rows_of(batch), lambda i: i == 0x7E9).messages.values()
-    assert [m.can_id for m in messages] == [0x7E9]
+    assert [m.can_id for m in told(batch, lambda i: i == 0x7E9)] == [0x7E9]
 
 
 # --- against the state machine ---------------------------------------------------------------

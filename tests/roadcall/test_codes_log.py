@@ -75,6 +75,32 @@ def test_a_truck_is_recognised(tmp_path: Path) -> None:
     assert "no diagnosis in these files" in other.stdout
 
 
+def test_codes_that_were_cleared(tmp_path: Path) -> None:
+    log = tmp_path / "workshop.log"
+    log.write_text(
+        "(1.000000) can0 18F00400#FFFFFF0010FFFFFF\n"
+        "(1.100000) can0 18FECA00#10FF6E000003FFFF\n"
+        "(2.000000) can0 7DF#0104AAAAAAAAAAAA\n"
+        "(2.010000) can0 7E8#0144AAAAAAAAAAAA\n"
+        "(3.000000) can0 7DF#0104AAAAAAAAAAAA\n"
+        "(3.010000) can0 7E8#0144AAAAAAAAAAAA\n"
+        "(4.000000) can0 7E0#0414021744AAAAAA\n"
+        "(4.010000) can0 7E8#0154AAAAAAAAAAAA\n"
+        "(5.000000) can0 18EA00F9#D3FE00\n"
+        "(5.010000) can0 18E8F900#00FFFFFFF9D3FE00\n"
+    )
+    text = run.invoke(app, [str(log)]).stdout
+    twice = "1970-01-01T00:00:02.010+00:00 .. 1970-01-01T00:00:03.010+00:00"
+    assert f"  cleared obd: all codes (2 x)  {twice}\n" in text
+    assert "  cleared uds: group 021744 (1 x)  1970-01-01T00:00:04.010+00:00 .. " in text
+    assert "  cleared j1939: active codes (1 x)  1970-01-01T00:00:05.010+00:00 .. " in text
+    ecus = {ecu["ecu"]: ecu for ecu in json.loads(run.invoke(app, [str(log), "--json"]).stdout)}
+    assert [(c["protocol"], c["codes"], c["count"]) for c in ecus["7E8"]["clears"]] == [
+        ("obd", "all codes", 2),
+        ("uds", "group 021744", 1),
+    ]
+
+
 def test_broken_lines_are_counted(tmp_path: Path) -> None:
     log = tmp_path / "car.log"
     log.write_text("(1.000000) can0 7E8#024300AAAAAAAAAA\nnonsense\n")

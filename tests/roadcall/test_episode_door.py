@@ -46,3 +46,60 @@ def test_a_code_becomes_an_episode(new_dsn: Callable[[], str], tmp_path: Path) -
             assert code["last_seen_at"] == "2025-10-09T08:54:19Z"
             assert "机油" in code["title"]["zh"]
         assert "100/1" in door.run("episodes", VIN)
+
+
+def clear_lines(tester: str, second: int) -> list[str]:
+    """A workshop's tester asks the engine's ECU for DM11, and it says that it is done."""
+    return [
+        f"({START_S + second}.500000) can0 18EA00{tester}#D3FE00",
+        f"({START_S + second}.510000) can0 18E8{tester}00#00FFFFFF{tester}D3FE00",
+    ]
+
+
+def write_workshop_log(path: Path, seconds: range) -> int:
+    """DM1 every second; the code is cleared in second 59 and back from second 600 on."""
+    lines = []
+    for second in seconds:
+        codes = [DiagnosticCode(100, 1, 5)] if second < 60 or second >= 600 else []
+        for delay_ns, identifier, payload in dm1_frames("red" if codes else "", codes):
+            at = f"{START_S + second}.{delay_ns // 1000:06}"
+            lines.append(f"({at}) can0 {identifier & 0x1FFF_FFFF:08X}#{payload.hex().upper()}")
+        lines += clear_lines("F9", second) if second == 59 else []
+    path.write_text("\n".join(lines) + "\n")
+    return len(lines)
+
+
+EPISODES = (
+    "select state, count, repeat, started_ns, since_ns, ended_ns, last_seen_ns"
+    " from fault_episode where kind = 'code'"
+)
+
+
+def test_a_cleared_code_and_its_return(new_dsn: Callable[[], str], tmp_path: Path) -> None:
+    """Code, clear, code gone: cleared. Code again: recurred. Shuffled and doubled: the same."""
+    door = FrontDoor(new_dsn(), tmp_path / "home")
+    before, after, whole = (tmp_path / f"{name}.log" for name in ("before", "after", "whole"))
+    frames = write_workshop_log(before, range(600))
+    more = write_workshop_log(after, range(600, 660))
+    assert write_workshop_log(whole, range(660)) == frames + more
+    usual = ("--vin", VIN, "--profile", "demo_truck")
+    end_ns = START_S * 10**9 + 59_510_000_000
+    with door.up():
+        door.run("replay", str(before), *usual)
+        door.wait_for(FRAMES, frames)
+        ((state, _, repeat, _, since_ns, ended_ns, _),) = door.rows(EPISODES)
+        assert (state, repeat, since_ns, ended_ns) == ("cleared", 0, end_ns, end_ns)
+        with httpx.Client(base_url=door.address, trust_env=False) as client:
+            found = client.get(f"/v1/vehicles/{VIN}/episodes").json()["items"]
+        (code,) = [e for e in found if e["kind"] == "code"]
+        assert (code["state"], code["ended_at"]) == ("cleared", "2025-10-09T08:54:19.510000Z")
+        door.run("replay", str(after), *usual)
+        door.wait_for(FRAMES, frames + more)
+        in_order = door.rows(EPISODES)
+        assert [(row[0], row[2]) for row in in_order] == [("recurred", 1)]
+    other = FrontDoor(new_dsn(), tmp_path / "other")
+    with other.up():
+        other.run("replay", str(whole), *usual, "--shuffle", "7")
+        other.wait_for(FRAMES, frames + more)
+        other.run("replay", str(whole), *usual, "--shuffle", "8")
+        assert other.rows(EPISODES) == in_order

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from model.code_clears import DM3, DM11
 from model.codes import (
     CodeProtocol,
     CodeReport,
@@ -52,6 +53,8 @@ def story(dice: random.Random) -> list[Report]:
         kind = dice.random()
         if kind < 0.6:
             found.append(dm1(at_ns, sorted(named), dice))
+        elif kind < 0.65:
+            found.append(cleared(at_ns, dice))
         elif kind < 0.9:
             found.append(uds(at_ns, dice, quiet=quiet))
         else:
@@ -78,6 +81,19 @@ def uds(at_ns: int, dice: random.Random, *, quiet: bool) -> CodeReport:
     )
 
 
+def cleared(at_ns: int, dice: random.Random) -> EcuFact:
+    ecu, protocol, group = dice.choice(
+        [
+            (0, CodeProtocol.J1939, DM3),
+            (0, CodeProtocol.J1939, DM11),
+            (0x7E8, CodeProtocol.UDS, 0xFFFFFF),
+            (0x7E8, CodeProtocol.UDS, 0x021744),
+            (0x7E8, CodeProtocol.OBD, 0),
+        ]
+    )
+    return EcuFact(at_ns, 0, ecu, protocol, FactKind.CLEARED, group, b"")
+
+
 def told(conn: Connection, vin: str, parts: list[list[Report]]) -> list[tuple[object, ...]]:
     """Feed parts one by one; the rows at the end."""
     vehicle_id = masters.upsert_vehicles(conn, [Vehicle(vin=vin, profile="demo_truck")])[vin]
@@ -100,6 +116,7 @@ def whole(vin: str, sent: list[Report]) -> list[tuple[object, ...]]:
             [s for s in facts.sightings if s.key == key],
             [h for h in facts.heard if (h.ecu, h.protocol) == (key.ecu, key.protocol)],
             [s for s in facts.signs if s.ecu == key.ecu],
+            clears=facts.clears,
         )
         found += [(key, e) for e in episodes]
     return sorted(

@@ -55,10 +55,17 @@ def pid_01(at_ns: int, content: bytes) -> EcuFact:
     return EcuFact(START + at_ns, 0, 0x7E8, CodeProtocol.OBD, FactKind.READINESS, 1, content)
 
 
+def cleared(at_ns: int, protocol: CodeProtocol, group: int) -> EcuFact:
+    """An ECU's word that it cleared codes."""
+    ecu = TRUCK if protocol is CodeProtocol.J1939 else 0x7E8
+    return EcuFact(START + at_ns, 0, ecu, protocol, FactKind.CLEARED, group, b"")
+
+
 def fold(reports: Sequence[CodeReport], answers: Iterable[EcuFact] = ()) -> tuple[Episode, ...]:
     """Episodes of the one code in these reports."""
     return folded(facts_of(reports, answers))
 
 
 def folded(facts: Facts, *signs: Sign) -> tuple[Episode, ...]:
-    return episodes_of(VIN, facts.sightings, facts.heard, (*facts.signs, *signs))
+    signs = (*facts.signs, *signs)
+    return episodes_of(VIN, facts.sightings, facts.heard, signs, clears=facts.clears)
