@@ -18,6 +18,7 @@ from console import position_steps, rescue_requests
 from console.acts import Act
 from console.case_steps import take
 from console.rescue_requests import HelpWanted
+from console.steps import acknowledge
 from dispatch.delivery import Delivery, Outcome
 from dispatch.rescue import Step, request_for
 from dispatch.terms import load_terms
@@ -33,8 +34,10 @@ from roadcall.dispatcher_outbox import LEASE_S, OutboxTurn
 from simulators.rescue_year import Answer, Breakdown, RescueYear
 from store import alerts, cases, masters
 from store.database import Pool, transaction
+from store.master_kinds import KINDS
 from store.rescue_units import Position
 
+PERSON = KINDS["person"]
 RULE = "ice.coolant.overtemp"
 #: The dispatcher looks around this often where nothing wakes it.
 LOOK_S = 30.0
@@ -55,6 +58,10 @@ select min(at) from (
     where state in ('accepted', 'en_route') and second_at is not null
     union all select min(next_attempt_at) from outbox where next_attempt_at is not null) due
 """
+
+
+#: An alert is recorded by the database's clock, which knows nothing of the simulated one.
+RECORDED = "update alert set recorded_at = %s where alert_id = %s"
 
 
 class KilledError(Exception):
@@ -96,6 +103,7 @@ class RescuePlay:
         """Until every case is closed."""
         with transaction(self.pool) as conn:
             masters.upsert_stations(conn, self.year.stations)
+            PERSON.write(conn, PERSON, self.year.crews)
             masters.upsert_units(conn, self.year.units)
             masters.upsert_vehicles(conn, self.year.vehicles)
         with self.pool.connection() as conn:
@@ -138,7 +146,7 @@ class RescuePlay:
 
     def _new_dispatcher(self) -> list[Callable[[], int]]:
         case_turns = CaseTurns(self.pool, self.clock, {})
-        clock_turns = ClockTurns(self.pool, self.clock)
+        self._clock_turns = clock_turns = ClockTurns(self.pool, self.clock)
         self._outbox = OutboxTurn(self.pool, self.clock, [self.crews], load_terms().delivery)
         return [
             case_turns.open_new,
@@ -146,6 +154,7 @@ class RescuePlay:
             case_turns.expire_offers,
             case_turns.offer_confirmed,
             case_turns.ask_second,
+            clock_turns.watch_alerts,
             clock_turns.announce,
             self._outbox,
         ]
@@ -181,8 +190,10 @@ class RescuePlay:
     # People ---------------------------------------------------------------------------------------
 
     def _break_down(self, broken: Breakdown) -> None:
+        alert: uuid.UUID | None = None
         if broken.source == "alert":
-            number = self._alert(broken)
+            alert, number = self._alert(broken)
+            self._watch(broken, alert)
         else:
             wanted = HelpWanted(
                 source=CaseSource(broken.source),
@@ -197,9 +208,10 @@ class RescuePlay:
         self.numbers[number] = broken.number
         self.later(broken.confirm_s, lambda: self._take(number, Step.CONFIRM, "station"))
         if broken.cancel_s is not None:
-            self.later(broken.cancel_s, lambda: self._take(number, Step.CANCEL, "driver"))
+            self.later(broken.cancel_s, lambda: self._call_off(number, alert))
 
-    def _alert(self, broken: Breakdown) -> uuid.UUID:
+    def _alert(self, broken: Breakdown) -> tuple[uuid.UUID, uuid.UUID]:
+        """The pipeline's part: an alert and its case."""
         now_ns = self.clock.now_ns()
         hit = AlertTransition(
             alert_id=alert_id(RULE, broken.vin, "", now_ns),
@@ -218,8 +230,32 @@ class RescuePlay:
         assert case is not None
         with transaction(self.pool) as conn:
             alerts.write(conn, [hit])
+            conn.execute(RECORDED, [self.now, hit.alert_id])
             cases.insert_requested(conn, [case])
-        return case.case_id
+        return hit.alert_id, case.case_id
+
+    def _watch(self, broken: Breakdown, alert: uuid.UUID) -> None:
+        """A new alert wakes the dispatcher at once. Somebody at the desk may acknowledge it;
+        most press the case's button.
+        """
+        self._clock_turns.watch_alerts()
+        if broken.acknowledge_s is not None:
+            self.later(broken.acknowledge_s, lambda: self._acknowledge(alert))
+
+    def _acknowledge(self, alert: uuid.UUID) -> None:
+        try:
+            acknowledge(self.pool, alert, Act("station", self.now))
+        except TransitionError:
+            self.figures["acknowledge refused"] += 1
+        else:
+            self.figures["acknowledge"] += 1
+
+    def _call_off(self, case: uuid.UUID, alert: uuid.UUID | None) -> None:
+        """The car goes again: the driver cancels, and its alert clears."""
+        if self._take(case, Step.CANCEL, "driver") and alert is not None:
+            with transaction(self.pool) as conn:
+                found = alerts.find(conn, alert)
+                alerts.write(conn, [found.told(AlertState.CLEARED, self.now)])
 
     def _take(self, case: uuid.UUID, step: Step, actor: str, unit: str | None = None) -> bool:
         """Press a button; the state may have moved on, and then it is refused."""

@@ -45,6 +45,32 @@ NEVER = {
     "a running clock of a closed case": """
         select k.clock_id from clock k join rescue_case c on k.noun_id = c.case_id::text
         where k.noun = 'rescue_case' and k.stopped_at is null and c.closed_at is not null""",
+    "a rescue's alert without its one acknowledge clock": """
+        select a.alert_id from alert a join rescue_case c using (alert_id)
+        left join clock k on k.noun = 'alert' and k.noun_id = a.alert_id::text
+            and k.kind = 'acknowledge'
+        group by 1 having count(k.clock_id) <> 1""",
+    "a running acknowledge clock of an alert somebody has, or that is over": """
+        select k.clock_id from clock k join alert a on k.noun_id = a.alert_id::text
+        where k.noun = 'alert' and k.stopped_at is null
+            and (a.handling <> 'new' or a.state not in ('firing', 'stale'))""",
+    "an alert nobody has acknowledged, and its rescue is over": """
+        select a.alert_id from alert a join rescue_case c using (alert_id)
+        where a.handling = 'new' and a.state = 'firing' and c.closed_at is not null""",
+    "an acknowledge clock that outlives a person's confirmation": """
+        select k.clock_id from clock k join rescue_case c on k.noun_id = c.alert_id::text
+        where k.noun = 'alert' and k.stopped_at > c.confirmed_at and k.met is not null
+            and (select bool_and(d.actor <> 'system') from audit d where d.noun = 'rescue_case'
+                and d.noun_id = c.case_id::text and d.step = 'confirm')""",
+    "a rescue somebody drove to without clocks of arrival, scene and assignment": """
+        select c.case_id from rescue_case c where c.arrived_at is not null
+            and (select array[count(*) filter (where kind = 'arrival') = 1,
+                              count(*) filter (where kind = 'scene') = 1,
+                              count(*) filter (where kind = 'assign') >= 1]
+                from clock k where k.noun = 'rescue_case' and k.noun_id = c.case_id::text)
+            <> array[true, true, true]""",
+    "a clock that says kept or missed against its own times": """
+        select clock_id from clock where met <> (stopped_at <= due_at)""",
     "a message nobody got": "select key from outbox where sent_at is null",
     "an order that was not an offer": """
         select o.key from outbox o where o.kind = 'rescue.offer' and not exists
@@ -52,7 +78,9 @@ NEVER = {
                 and f.unit_id = o.body ->> 'unit_id')""",
     "a crew without training at a thermal event": """
         select c.case_id from rescue_case c join rescue_unit u using (unit_id)
-        where c.thermal and not 'hv' = any(u.capabilities)""",
+        where c.thermal and (not 'hv' = any(u.capabilities) or not exists (
+            select from certificate e where e.person_id = any(u.crew)
+                and e.kind = 'high_voltage'))""",
 }
 TIMELINESS = """
 select zone, count(*)::int, avg(on_time::int)::float8, avg((proven_at is not null)::int)::float8

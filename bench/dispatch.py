@@ -36,7 +36,9 @@ from simulators.rescue_year import UNITS, RescueYear
 from store import clocks as clock_rows
 from store import masters, outbox, rescue_units
 from store.database import Connection, Pool, open_pool, transaction
+from store.master_kinds import KINDS
 
+PERSON = KINDS["person"]
 #: Behind every wall clock: the outbox counts from the database's.
 START = datetime(2040, 3, 5, tzinfo=UTC)
 ROUNDS, CLOCKS, CLOCK_MINUTES, MESSAGES = 200, 100_000, 10, 10_000
@@ -65,8 +67,11 @@ class Receiver:
         return Delivery(Outcome.SENT)
 
 
-def assignment_ms(conn: Connection, year: RescueYear) -> float:
-    """Reading, ranking, engaging and committing, median in ms: all 500 units are in reach."""
+def assignment_ms(conn: Connection, year: RescueYear) -> tuple[float, float]:
+    """Reading, ranking, engaging and committing, in ms: all 500 units are in reach.
+
+    Median and 95th percentile.
+    """
     chance, terms, took = random.Random(1), load_terms(), []
     for number in range(ROUNDS):
         station = year.stations[chance.randrange(len(year.stations))]
@@ -86,8 +91,7 @@ def assignment_ms(conn: Connection, year: RescueYear) -> float:
         assert len(units) == rescue_units.NEAREST
         masters.release_unit(conn, best.unit.unit_id, case.case_id)
         conn.commit()
-    print(f"assignment p95 {statistics.quantiles(took, n=20)[-1]:.1f} ms")
-    return statistics.median(took)
+    return statistics.median(took), statistics.quantiles(took, n=20)[-1]
 
 
 def open_clocks(conn: Connection) -> None:
@@ -172,18 +176,19 @@ def main() -> int:
         pool = open_pool(server.dsn, 2)
         with transaction(pool) as conn:
             masters.upsert_stations(conn, year.stations)
+            PERSON.write(conn, PERSON, year.crews)
             masters.upsert_units(conn, year.units)
         with server.connect() as conn:
-            assigned_ms = assignment_ms(conn, year)
+            median_ms, p95_ms = assignment_ms(conn, year)
             open_clocks(conn)
         share, fired = clock_share(pool, backends(pool))
         rate, wrong = drain_a_minute(pool)
         pool.close()
     print(f"{fired} clock announcements in {CLOCK_MINUTES} min; {wrong} messages lost or doubled")
-    failed = report(
-        claim=f"assignment among {UNITS} units, median", value=assigned_ms, ceiling=20.0, unit="ms",
-        peer="",
-    )  # fmt: skip
+    failed = 0
+    for which, took_ms in (("median", median_ms), ("p95", p95_ms)):
+        claim = f"assignment among {UNITS} units, {which}"
+        failed |= report(claim=claim, value=took_ms, ceiling=20.0, unit="ms", peer="")
     failed |= report(
         claim=f"{CLOCKS} open clocks", value=share, ceiling=5.0, unit="% of a core", peer=""
     )

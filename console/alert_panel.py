@@ -123,6 +123,7 @@ class AlertPanel:
             self._list = box("ul", "rows scroll")
             self._none = words("p", "empty", speech("alerts_none"))
             self._said = words("p", "unseen", aria_live="polite")
+            self.foot = box("footer", "foot")
         self._rows: Rows[AlertBody, AlertRow] = Rows(
             self._list, lambda a: str(a.alert_id), lambda a: AlertRow(self, a)
         )

@@ -6,13 +6,13 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 
-from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from console.alert_panel import name_of
 from console.bodies import CaseBody, ClockBody
 from console.figures import countdown, used_percent, warning
 from console.live import Board
+from console.questions import ask
 from console.text import Speech
 from console.widgets import Rows, box, button, set_class, set_text, show_if, words
 from dispatch.rescue import TABLE, Step
@@ -148,27 +148,8 @@ class CasePanel:
             self._step(case.case_id, step, "")
 
     def _ask(self, case: CaseBody, step: Step) -> None:
-        speech = self.speech
-        with self.root, ui.dialog() as dialog, box("form", "dialog") as form:
-            words("h2", "", speech(f"step_{step}"))
-            words("p", "", name_of(case.plate, case.vin))
-            field = box("input", "field", type="text", maxlength="500", required="required")
-            field.props["placeholder"] = speech("reason_needed")
-            field.props["aria-label"] = speech("reason")
-            field.props["autofocus"] = True
-            with box("div", "steps"):
-                button(speech("back"), dialog.close, "quiet")
-                words("button", "button strong", speech(f"step_{step}"), type="submit")
+        def answer(_: list[str], reason: str) -> None:
+            self._step(case.case_id, step, reason)
 
-        def submit(reason: str) -> None:
-            if reason.strip():
-                dialog.close()
-                self._step(case.case_id, step, reason.strip())
-
-        form.on(
-            "submit",
-            lambda e: submit(str(e.args)),
-            js_handler="(e) => { e.preventDefault(); emit(e.target.elements[0].value) }",
-        )
-        dialog.on("hide", lambda _: dialog.delete(), args=[])
-        dialog.open()
+        title, about = self.speech(f"step_{step}"), name_of(case.plate, case.vin)
+        ask(self.speech, title, [], answer, about=about, reason_needed=True)

@@ -102,17 +102,10 @@ def set_odometer(pool: Pool, vin: str, act: Act, total_km: float, at: datetime) 
         raw_km = total_km if heard is None else heard.suspect_km or heard.raw_km
         at = at if before is None else max(at, before.at)
         meter = Odometer(raw_km=raw_km, at=at, offset_km=total_km - raw_km)
-        source = care.odometer_source or "person"
-        care_rows.save_odometer(conn, care.vehicle_id, meter, source)
-        care_rows.keep_reading(
-            conn,
-            care.vehicle_id,
-            at=at,
-            raw_km=raw_km,
-            offset_km=meter.offset_km,
-            source="person",
-            verdict="set",
-        )
+        care_rows.save_reading(
+            conn, care.vehicle_id, meter, at=at, raw_km=raw_km, source="person", verdict="set",
+            followed=care.odometer_source,
+        )  # fmt: skip
         care_rows.assess_soon(conn, care.vehicle_id)
         append(conn, "odometer", str(care.vehicle_id), "set", act, total_km=total_km)
         notify.due(conn, vin)

@@ -56,8 +56,20 @@ class EndingBody(Body):
     valid_to: date = Field(description="Its last day.")
 
 
+class UnprovenBody(Body):
+    """A rescue unit that is not sent where its certificates are asked for."""
+
+    unit_id: str
+    station_id: str
+    crew_named: bool = Field(description="False: name its crew first (`crew` of the unit).")
+    missing: list[str] = Field(
+        description="Kinds nobody in its crew holds today.", examples=[["high_voltage"]]
+    )
+
+
 class DutyGapsBody(Body):
-    """What will be missing."""
+    """What is or will be missing."""
 
     gaps: list[GapBody]
     ending_certificates: list[EndingBody]
+    unproven_units: list[UnprovenBody]

@@ -12,11 +12,12 @@ from console import position_steps
 from console.bodies import DutyBody, PositionBody, Text, UnitBody
 from console.kpi_bodies import KpiBody, LoadBody, StationReport
 from console.kpis import key_figures, station_loads
-from console.master_bodies import DutyGapsBody, EndingBody, GapBody
+from console.master_bodies import DutyGapsBody, EndingBody, GapBody, UnprovenBody
 from console.parameters import Key
 from console.problems import documented, field_problem
 from console.reads import Reads
 from console.station_report import report
+from dispatch.terms import load_terms
 from model.clock import utc
 from model.masters import PartStock, Person, Region
 from model.vehicle import Station
@@ -101,7 +102,7 @@ def _add_people(router: APIRouter, reads: Reads) -> None:
     @router.get(
         "/duty-gaps",
         tags=TAGS,
-        summary="Open hours without a certified person on duty; certificates that end soon",
+        summary="Open hours without certified people; ending certificates; crews without proof",
     )
     def get_gaps(
         hours: Hours = 24,
@@ -113,6 +114,7 @@ def _add_people(router: APIRouter, reads: Reads) -> None:
         with transaction(reads.pool) as conn:
             missing = duty.gaps(conn, now, now + timedelta(hours=hours), kinds, station)
             ending = duty.ending_certificates(conn, now, days, kinds, station)
+            unproven = duty.unproven_units(conn, now, *load_terms().trained(), station)
         return DutyGapsBody(
             gaps=[
                 GapBody(
@@ -124,6 +126,7 @@ def _add_people(router: APIRouter, reads: Reads) -> None:
                 for g in missing
             ],
             ending_certificates=[EndingBody(**row.model_dump()) for row in ending],
+            unproven_units=[UnprovenBody(**row.model_dump()) for row in unproven],
         )
 
 

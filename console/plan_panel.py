@@ -6,9 +6,8 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from nicegui import ui
-
 from console.figures import number, quantity
+from console.questions import ask
 from console.text import Speech, signal_title
 from console.widgets import box, button, show_if, words
 from console.work_bodies import DiagnosisCaseDetail, WorkOrderBody
@@ -156,28 +155,11 @@ class PlanPanel:
         return lambda: self._ask(key, step)
 
     def _ask(self, key: uuid.UUID, step: CaseStep) -> None:
-        speech = self._speech
-        with self.root, ui.dialog() as dialog, box("form", "dialog") as form:
-            words("h2", "", speech(f"diagnosis_step_{step}"))
-            field = box("input", "field", type="text", maxlength="200", required="required")
-            field.props["placeholder"] = speech("reason_needed")
-            field.props["aria-label"] = speech("reason")
-            with box("div", "steps"):
-                button(speech("back"), dialog.close, "quiet")
-                words("button", "button strong", speech(f"diagnosis_step_{step}"), type="submit")
+        def answer(_: list[str], reason: str) -> None:
+            self._move_case(key, step, reason, CaseFacts())
 
-        def submit(reason: str) -> None:
-            if reason.strip():
-                dialog.close()
-                self._move_case(key, step, reason.strip(), CaseFacts())
-
-        form.on(
-            "submit",
-            lambda e: submit(str(e.args)),
-            js_handler="(e) => { e.preventDefault(); emit(e.target.elements[0].value) }",
-        )
-        dialog.on("hide", lambda _: dialog.delete(), args=[])
-        dialog.open()
+        title = self._speech(f"diagnosis_step_{step}")
+        ask(self._speech, title, [], answer, reason_needed=True)
 
     def _order(self, order: WorkOrderBody) -> None:
         speech = self._speech

@@ -11,7 +11,7 @@ from console.acts import Act
 from console.case_steps import apply
 from dispatch.geodesy import great_circle_km
 from dispatch.rescue import SYSTEM, Step
-from dispatch.rescue_choice import Router, router_of
+from dispatch.rescue_choice import router_of
 from dispatch.terms import ArrivalTerms, Terms, load_terms
 from model.rescue import CaseState, RescueCase
 from store import cases, notify, rescue_units
@@ -23,9 +23,7 @@ ON_THE_WAY = frozenset({CaseState.ACCEPTED, CaseState.EN_ROUTE})
 PROVABLE = ON_THE_WAY | {CaseState.ON_SCENE}
 
 
-def report(
-    pool: Pool, unit_id: str, position: Position, *, now: datetime, router: Router | None = None
-) -> bool:
+def report(pool: Pool, unit_id: str, position: Position, *, now: datetime) -> bool:
     """Take a unit's position; False when a newer one is known. Raises UnknownRowError.
 
     While the unit goes to a case its ETA follows; standing beside the vehicle long enough proves
@@ -45,7 +43,7 @@ def report(
         km = _km(case, position)
         near = _near_since(before, position, km, terms.arrival)
         rescue_units.move(conn, unit_id, position, near_since=near)
-        _observe(conn, case, unit_id, position, near, now, terms, router or router_of(terms))
+        _observe(conn, case, unit_id, position, near, now, terms)
         return True
 
 
@@ -57,9 +55,11 @@ def _observe(
     near: datetime | None,
     now: datetime,
     terms: Terms,
-    router: Router,
 ) -> None:
-    """The ETA of the first crew, the proof of whoever is there."""
+    """The ETA of the first crew, the proof of whoever is there.
+
+    The ETA is the profile's own estimate: no report waits for a routing engine.
+    """
     comes = unit_id == case.unit_id or (unit_id == case.second_unit_id and case.second_joined)
     if not comes or case.state not in PROVABLE:
         return
@@ -71,8 +71,8 @@ def _observe(
     eta_at = case.eta_at
     if case.state in ON_THE_WAY and unit_id == case.unit_id:
         here = (position.latitude_deg, position.longitude_deg)
-        seconds = router.seconds(here, (case.latitude_deg, case.longitude_deg))
-        eta_at = position.at + timedelta(seconds=seconds)
+        there = (case.latitude_deg, case.longitude_deg)
+        eta_at = position.at + timedelta(seconds=router_of(terms).seconds([here], there)[0])
     if proven_at or eta_at != case.eta_at:
         cases.observe(conn, case.case_id, eta_at=eta_at, proven_at=proven_at)
         notify.case(conn, case.case_id)

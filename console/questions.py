@@ -28,11 +28,14 @@ def ask(
     choices: Sequence[Choice],
     answer: Callable[[list[str], str], object],
     *,
+    about: str = "",
     reason_needed: bool,
 ) -> None:
-    """Open a dialog; `answer` gets the chosen values and the reason."""
+    """Open a dialog; `answer` gets the chosen values and the reason. `about` says of what."""
     with ui.context.client, ui.dialog() as dialog, box("form", "dialog") as form:
         words("h2", "", title)
+        if about:
+            words("p", "", about)
         for choice in choices:
             with box("select", "field", aria_label=choice.label):
                 for value, text in choice.options.items():
@@ -42,6 +45,8 @@ def ask(
         field.props["aria-label"] = speech("reason")
         if reason_needed:
             field.props["required"] = "required"
+        if not choices:
+            field.props["autofocus"] = True
         with box("div", "steps"):
             button(speech("back"), dialog.close, "quiet")
             words("button", "button strong", title, type="submit")

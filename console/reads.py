@@ -28,16 +28,16 @@ from console.clock_bodies import clock_body
 from console.cursors import page_of, read_cursor, read_id, read_moment
 from console.episode_reads import vehicle_episodes
 from console.live import Board
-from console.text import both, rule_title
+from console.text import Language, both, rule_title
 from console.values import read_chart, value_bodies
 from dispatch.clocks import ARRIVAL
 from model.clock import Clock, utc
 from model.maintenance import DueState
 from model.rescue import RescueCase
 from model.severity import Severity
-from model.suppression import STORM
+from model.suppression import STORM, Silence
 from model.vehicle import Station, Vehicle
-from store import alert_groups, alerts, audit, cases, maintenance, masters, readings
+from store import alert_groups, alerts, audit, cases, maintenance, masters, readings, suppression
 from store import clocks as clock_rows
 from store.alerts import StoredAlert
 from store.database import Connection, Pool, UnknownRowError, transaction
@@ -70,6 +70,15 @@ class Reads:
             cases=tuple(sorted(bodies, key=_urgency)),
             live=True,
         )
+
+    def silences(self) -> list[Silence]:
+        """Silences in force or to come, the first to end first."""
+        with transaction(self.pool) as conn:
+            return suppression.silences(conn, utc(self.clock.now_ns()))
+
+    def title(self, rule_id: str, language: Language) -> str:
+        """What people call a rule."""
+        return rule_title(self._texts, rule_id)[language]
 
     def vehicles(self, search: str, cursor: str | None, limit: int) -> Page[VehicleRow]:
         """Vehicles by VIN whose VIN or plate contains `search`."""

@@ -20,6 +20,7 @@ from console.live import Board, Live
 from console.plan_panel import PlanPanel
 from console.reads import Reads
 from console.refusals import refusal
+from console.silence_panel import SilencePanel
 from console.steps import Act
 from console.text import Speech
 from console.vehicle_panel import PERIODS, VehiclePanel
@@ -37,6 +38,8 @@ Answer = TypeVar("Answer")
 
 #: The chosen vehicle's values are read this often.
 VEHICLE_EVERY_S = 2.0
+#: Silences begin and end seldom.
+SILENCES_EVERY_S = 15.0
 FOUND_AT_MOST = 8
 
 
@@ -64,6 +67,8 @@ class Station:
         save = self.save_evidence if evidence else None
         choices = AlertChoices(speech, self.dismiss, self.snooze, self.hush)
         self.alerts = AlertPanel(speech, self.choose, self.acknowledge, save, choices)
+        with self.alerts.foot:
+            self.silences = SilencePanel(speech, zone, self._title, self.unhush)
         self.vehicle = VehiclePanel(speech, zone, self.choose, self.find, self.redraw)
         with self.vehicle.more:
             ModeQuestion(speech, self.enter_mode, self.leave_mode)
@@ -83,6 +88,7 @@ class Station:
         self._client.on_delete(unwatch)
         ui.timer(1.0, self._tick)
         ui.timer(VEHICLE_EVERY_S, self._refresh)
+        ui.timer(SILENCES_EVERY_S, self._read_silences)
 
     def _changed(self, board: Board) -> None:
         """Called on the listening thread."""
@@ -184,7 +190,26 @@ class Station:
             reason=reason,
             created_at=act.now,
         )
-        self._do(alert_steps.hush, row, act)
+        self._change_silences(alert_steps.hush, row, act)
+
+    def unhush(self, silence_id: uuid.UUID, reason: str) -> None:
+        """Let people hear of these alerts again."""
+        self._change_silences(alert_steps.unhush, silence_id, self._act(reason))
+
+    def _change_silences(self, call: Callable[..., object], *given: object) -> None:
+        async def done() -> None:
+            await self._ask(call, self._reads.pool, *given)
+            await self._read_silences()
+
+        self._later(done())
+
+    async def _read_silences(self) -> None:
+        found = await self._ask(self._reads.silences)
+        if found is not None:
+            self.silences.show(found)
+
+    def _title(self, rule_id: str) -> str:
+        return self._reads.title(rule_id, self._speech.language)
 
     def enter_mode(self, mode: Mode, wait: timedelta, reason: str) -> None:
         """The chosen vehicle is in a mode for a while."""

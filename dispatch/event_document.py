@@ -5,10 +5,16 @@ Source: AsyncAPI 3.0.0; CloudEvents 1.0.2. Write it with `roadcall events asynca
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+
+import orjson
 import yaml
 from pydantic.json_schema import models_json_schema
 
-from dispatch.events import CONTENT_TYPE, EVENTS, CloudEvent, type_of
+from dispatch.events import CONTENT_TYPE, EVENTS, PREFIX, CloudEvent, bytes_of, type_of
+from model.effects import OutboxRecord
 from model.record import Record
 
 REFS = "#/components/schemas/{model}"
@@ -68,6 +74,29 @@ def _messages(names: dict[str, str], ref: str) -> dict[str, object]:
     return {name: {"$ref": ref.format(name)} for name in names.values()}
 
 
+def example(kind: str) -> dict[str, object]:
+    """An event of this kind as it leaves, made of dispatch/event_examples.toml."""
+    table = tomllib.loads(files("dispatch").joinpath("event_examples.toml").read_text("utf-8"))
+    facts = _facts(table, kind)
+    model, _ = EVENTS[kind]
+    noun, vin = kind.partition(".")[0], facts["vin"]
+    noun_id = facts.get(f"{noun}_id") or facts.get("case_id") or f"1/{facts['service']}"
+    subject = f"{noun}/{noun_id}"
+    body = {"subject": subject, "source": "/roadcall", "vin": vin, "sequence": 4711}
+    body |= {"time": "2026-03-02T01:20:16.254Z", "data": dict.fromkeys(model.model_fields) | facts}
+    made: dict[str, object] = orjson.loads(
+        bytes_of(OutboxRecord(f"event/{subject}/4711", PREFIX + kind, body))
+    )
+    return made
+
+
+def _facts(table: Mapping[str, dict[str, object]], kind: str) -> dict[str, object]:
+    """`like` names an example that says the rest."""
+    row = dict(table[kind])
+    base = row.pop("like", None)
+    return _facts(table, str(base)) | row if base else row
+
+
 def _message(kind: str) -> dict[str, object]:
     model, when = EVENTS[kind]
     return {
@@ -89,6 +118,7 @@ def _message(kind: str) -> dict[str, object]:
                 },
             ]
         },
+        "examples": [{"name": kind, "payload": example(kind)}],
     }
 
 

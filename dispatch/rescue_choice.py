@@ -7,9 +7,10 @@ crew is better than none, unless the profile says otherwise (`offer_late`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from math import isfinite
 from typing import Protocol
 
 from dispatch.geodesy import great_circle_km
@@ -21,9 +22,10 @@ Place = tuple[float, float]
 
 
 class Router(Protocol):
-    """How long a crew takes on the road. A routing engine may stand behind it."""
+    """How long crews take on the road. A routing engine may stand behind it (dispatch/osrm.py)."""
 
-    def seconds(self, from_deg: Place, to_deg: Place) -> float: ...
+    def seconds(self, from_deg: Sequence[Place], to_deg: Place) -> Sequence[float] | None:
+        """Seconds from each place; infinite where no road leads; None: ask somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,10 @@ class GreatCircleRouter:
     road_factor: float
     speed_kmh: float
 
-    def seconds(self, from_deg: Place, to_deg: Place) -> float:
-        """Estimated seconds between two (latitude, longitude) points."""
-        return great_circle_km(from_deg, to_deg) * self.road_factor / self.speed_kmh * 3600
+    def seconds(self, from_deg: Sequence[Place], to_deg: Place) -> list[float]:
+        """Estimated seconds from (latitude, longitude) points to another."""
+        per_km = self.road_factor / self.speed_kmh * 3600
+        return [great_circle_km(place, to_deg) * per_km for place in from_deg]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def router_of(terms: Terms) -> GreatCircleRouter:
 def eta_s(case: RescueCase, unit: RescueUnit | Candidate, terms: Terms) -> float:
     """Estimated seconds until the unit is at the vehicle."""
     here, there = (unit.latitude_deg, unit.longitude_deg), (case.latitude_deg, case.longitude_deg)
-    return router_of(terms).seconds(here, there)
+    return router_of(terms).seconds([here], there)[0]
 
 
 def needs(case: RescueCase, powertrain: str, terms: Terms) -> tuple[frozenset[str], frozenset[str]]:
@@ -80,20 +83,25 @@ def rank(
 ) -> list[Choice]:
     """The eligible units, the best first: ETA, then the load of its station, then its stars.
 
-    ETAs in one step of `eta_step_s` count as equal. `promise_left` None: any ETA will do.
+    ETAs in one step of `eta_step_s` count as equal. `promise_left` None: any ETA will do. Without
+    a router, or where it has no answer, the profile's own estimate holds.
     """
     terms = terms or load_terms()
-    router = router or router_of(terms)
     place = (case.latitude_deg, case.longitude_deg)
     left_s = None if promise_left is None else promise_left.total_seconds()
-    found = []
-    for unit in units:
-        if unit.unit_id in case.declined_by or not capabilities <= unit.capabilities:
-            continue
-        if not _certified(unit, certificates) or not _covers(unit, place, terms):
-            continue
-        seconds = router.seconds((unit.latitude_deg, unit.longitude_deg), place)
-        found.append(Choice(unit, seconds, left_s is None or seconds <= left_s))
+    able = [
+        unit
+        for unit in units
+        if unit.unit_id not in case.declined_by
+        and capabilities <= unit.capabilities
+        and certificates <= unit.certificates
+        and _covers(unit, place, terms)
+    ]
+    found = [
+        Choice(unit, seconds, left_s is None or seconds <= left_s)
+        for unit, seconds in zip(able, _etas(able, place, terms, router), strict=True)
+        if isfinite(seconds)
+    ]
     if not terms.offer_late:
         found = [choice for choice in found if choice.keeps_promise]
     return sorted(found, key=lambda c: _order(c, terms.eta_step_s))
@@ -113,15 +121,18 @@ def choose(
     return ranked[0].unit if ranked else None
 
 
+def _etas(
+    units: Sequence[Candidate], place: Place, terms: Terms, router: Router | None
+) -> Sequence[float]:
+    here = [(unit.latitude_deg, unit.longitude_deg) for unit in units]
+    asked = router.seconds(here, place) if router and units else None
+    return router_of(terms).seconds(here, place) if asked is None else asked
+
+
 def _order(choice: Choice, step_s: float) -> tuple[object, ...]:
     unit = choice.unit
     steps = int(choice.eta_s // step_s)
     return not choice.keeps_promise, steps, unit.load, -unit.stars, choice.eta_s, unit.unit_id
-
-
-def _certified(unit: Candidate, wanted: frozenset[str]) -> bool:
-    """A crew that is not named is taken at its unit's word (its capabilities)."""
-    return unit.certificates is None or wanted <= unit.certificates
 
 
 def _covers(unit: Candidate, place: Place, terms: Terms) -> bool:

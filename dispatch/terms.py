@@ -22,7 +22,7 @@ class Need(Record):
     """What a crew must have for these powertrains; none named means all."""
 
     capabilities: frozenset[str] = frozenset()
-    #: Held by somebody in the crew, where the crew is named.
+    #: Held by somebody in the crew; a crew that is not named proves none.
     certificates: frozenset[str] = frozenset()
     powertrains: tuple[str, ...] = ()
 
@@ -98,9 +98,17 @@ class Terms(Record):
         return frozenset[str]().union(*fitting)
 
     def certificates(self, powertrain: str) -> frozenset[str]:
-        """Every certificate a named crew must hold for this vehicle."""
+        """Every certificate a crew must prove for this vehicle."""
         fitting = [line.certificates for line in self.need if line.fits(powertrain)]
         return frozenset[str]().union(*fitting)
+
+    def trained(self) -> tuple[list[str], list[str]]:
+        """Capabilities that want a certificate, and these certificates."""
+        lines: list[Need | ThermalTerms] = [line for line in self.need if line.certificates]
+        lines.append(self.thermal)
+        capabilities = frozenset[str]().union(*(line.capabilities for line in lines))
+        certificates = frozenset[str]().union(*(line.certificates for line in lines))
+        return sorted(capabilities), sorted(certificates)
 
 
 @cache

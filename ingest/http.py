@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from time import perf_counter
 from typing import Any
 
@@ -30,8 +31,9 @@ from ingest.problems import (
 )
 from ingest.readiness import Readiness
 from ingest.upload import ENCODINGS, MEDIA_TYPES, Accepted, IngestLimits, Upload, read_upload
-from model.clock import Clock
+from model.clock import NS, Clock, ns_of
 from model.errors import LogFullError, LogUnavailableError, StoreUnavailableError
+from model.frames import MAX_CLOCK_OFFSET_S
 from model.log import FrameLog
 
 __all__ = ["GatewayAccess", "GatewayDirectory", "IngestLimits", "create_app"]
@@ -151,14 +153,16 @@ class IngestDesk:
                 await self._read_body(request, held)
             body = b"".join(held)
             self._metrics.received.inc(len(body))
+            received_ns = self._clock.now_ns()
             upload = Upload(
                 vin=request.path_params["vin"],
                 gateway_id=gateway_id,
                 batch_id=batch_id,
-                received_ns=self._clock.now_ns(),
+                received_ns=received_ns,
                 media_type=media_type,
                 encoding=encoding,
                 body=body,
+                clock_offset_s=clock_offset_s(request.headers.get("date", ""), received_ns),
             )
             accepted = await self._read(upload)
             await self._append(accepted)
@@ -243,6 +247,20 @@ class IngestDesk:
 
     def _later(self) -> dict[str, str]:
         return {"Retry-After": str(self._limits.retry_after_s)}
+
+
+def clock_offset_s(date: str, received_ns: int) -> int | None:
+    """How far a gateway's `Date` (RFC 9110, 6.6.1) is ahead of our clock; None = it says none.
+
+    >>> clock_offset_s("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777_000_000_000)
+    0
+    """
+    try:
+        sent = parsedate_to_datetime(date)
+        offset_s = round((ns_of(sent) - received_ns) / NS)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return max(-MAX_CLOCK_OFFSET_S, min(offset_s, MAX_CLOCK_OFFSET_S))
 
 
 def _read_headers(request: Request) -> tuple[str, str, str]:

@@ -74,6 +74,7 @@ FRAMES_PATH: dict[str, Any] = {
                 "required": True,
                 "schema": {"type": "string", "pattern": "^[A-HJ-NPR-Z0-9]{17}$"},
             },
+            _header("Date", "The gateway's clock when it sends what it hears now (RFC 9110)."),
             _header(
                 "Idempotency-Key",
                 "The batch id. The same key on every try of the same batch.",

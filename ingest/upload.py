@@ -40,8 +40,8 @@ class IngestLimits:
     max_body_bytes: int = 4 << 20
     max_inflated_bytes: int = 16 << 20
     max_frames: int = wire.MAX_FRAMES
-    #: Observed this far ahead of our clock is a wrong clock. The past has no limit.
-    max_future_s: float = 300.0
+    #: Observed further ahead of our clock is no clock. The past has no limit.
+    max_future_s: float = 32_400.0
     #: Uploads being read or appended, and body bytes held, before 429.
     max_in_flight: int = 256
     max_buffered_bytes: int = 256 << 20
@@ -67,6 +67,8 @@ class Upload:
     media_type: str
     encoding: str
     body: bytes
+    #: The gateway's clock when it sent against ours, s; None = it did not say.
+    clock_offset_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def read_upload(upload: Upload, limits: IngestLimits) -> Accepted:
             received_ns=upload.received_ns,
             protocol=batch.protocol,
             value=packed or _pack(content),
+            clock_offset_s=upload.clock_offset_s,
         )
         for part, (content, packed) in enumerate(values)
     ]

@@ -81,3 +81,6 @@ class AlertTransition:
     profile_hash: str = ""
     lead_s: float = 30.0
     reason: str = ""
+    #: Rule memory from before it was raised and the moment it stands at, where its frames alone do
+    #: not raise it again.
+    memory: tuple[int, str] | None = field(default=None, repr=False, compare=False)

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from model.record import Record
 
@@ -70,6 +70,15 @@ class Evidence(Record):
     context: dict[str, Circumstance | None] = Field(
         description="Odometer, speed, position, outside temperature, charge; null: not known."
     )
-    ignition_cycle: int | None = Field(None, description="Null: not counted by this vehicle.")
+    ignition_cycle: int | None = Field(
+        None,
+        description="Number of the driving cycle, counted by the code lists of the vehicle's ECUs "
+        "from the oldest that is kept. Null: no ECU had sent one by then.",
+    )
+    memory: dict[str, JsonValue] | None = Field(
+        None,
+        description="What the rule remembered where the window begins, if the window alone does "
+        "not raise the alert again; for `roadcall replay --memory`.",
+    )
     freeze_frames: list[EcuFreezeFrame]
     signals: list[SignalTrace]

@@ -27,6 +27,10 @@ ERROR_FRAME = np.uint32(0x2000_0000)
 ID_MASK = np.uint32(0x1FFF_FFFF)
 
 
+#: A clock is told to be wrong by no more than this, s (9 h).
+MAX_CLOCK_OFFSET_S = 32_767
+
+
 class FrameFlag(IntFlag):
     """Bits of the `flags` column."""
 
@@ -52,6 +56,8 @@ class FrameBatch:
     length: NDArray[np.uint8]
     payload8: NDArray[np.uint8]
     payload64: NDArray[np.uint8]
+    #: How far the gateway's clock is ahead of ours, whole seconds; None = nobody said.
+    clock_offset_s: int | None = None
 
     def __len__(self) -> int:
         return len(self.can_id)
@@ -125,7 +131,7 @@ def frame_batch(
 
 
 def concatenate(batches: list[FrameBatch]) -> FrameBatch:
-    """Join batches of one vehicle; identity (vin, ids) is the first batch's."""
+    """Join batches of one vehicle; identity (vin, ids) is the first batch's, its clock nobody's."""
     classic = [slice(0, b.n8) for b in batches]
     fd = [slice(b.n8, len(b)) for b in batches]
 
@@ -139,6 +145,7 @@ def concatenate(batches: list[FrameBatch]) -> FrameBatch:
     return replace(
         batches[0],
         **columns,  # type: ignore[arg-type]
+        clock_offset_s=None,
         payload8=np.concatenate([b.payload8 for b in batches]),
         payload64=np.concatenate([b.payload64 for b in batches]),
     )

@@ -32,6 +32,22 @@ class LogRecord:
     received_ns: int
     protocol: str
     value: bytes
+    #: How far the gateway's clock was ahead of ours when it sent, s; None = it did not say.
+    clock_offset_s: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """What every log carries beside the vehicle and the bytes, as text."""
+        texts = {
+            "gateway": self.key.gateway_id,
+            "batch": self.key.batch_id,
+            "part": str(self.key.part),
+            "digest": self.digest,
+            "received_ns": str(self.received_ns),
+            "protocol": self.protocol,
+        }
+        if self.clock_offset_s is not None:
+            texts["clock_offset_s"] = str(self.clock_offset_s)
+        return texts
 
 
 @dataclass(frozen=True, slots=True)

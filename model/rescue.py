@@ -112,8 +112,8 @@ class Candidate:
     capabilities: frozenset[str]
     latitude_deg: float
     longitude_deg: float
-    #: Certificates valid today of anybody in its crew; None: its crew is not named.
-    certificates: frozenset[str] | None = None
+    #: Of those asked for, what somebody in its crew proves today; one not named proves none.
+    certificates: frozenset[str] = frozenset()
     coverage: Polygon | MultiPolygon | None = None
     #: Units of its station that are on the road.
     load: int = 0

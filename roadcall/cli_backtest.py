@@ -22,6 +22,7 @@ from model.clock import NS, ns_of, utc
 from model.frames import FrameBatch, concatenate
 from model.vehicle import Vehicle
 from roadcall import wiring
+from roadcall.arrival import decode_upload
 from roadcall.cli_rules import bundle_named
 from roadcall.cli_run import open_settings
 from roadcall.recall import MAX_ARCHIVE_FRAMES
@@ -120,7 +121,7 @@ def play(
             runs = [Run(bundle, drive.vehicle, lateness_ns) for bundle in bundles]
             tails = Tails()
             for part in drive.uploads:
-                decoded = drive.decoder.decode(part, tails)
+                decoded = decode_upload(drive.decoder, part, tails)
                 tails = decoded.tails
                 for run in runs:
                     run.take(decoded.signals, decoded.reports, part.received_ns)

@@ -29,7 +29,7 @@ def list_episodes(
 ) -> None:
     """Fault episodes of a vehicle: codes and what rules found, newest first."""
     settings = open_settings()
-    texts = wiring.rule_texts(wiring.bundle_of(settings))
+    texts = wiring.rule_texts(wiring.bundle_of(settings), *settings.cohort_path)
     with wiring.database(settings) as db, transaction(db.pool) as conn:
         masters.vehicle(conn, vin)
         rows = episode_pages.of_vehicle(conn, vin, limit=limit, open_only=open_only)

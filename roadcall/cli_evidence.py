@@ -10,7 +10,7 @@ import typer
 
 from roadcall import wiring
 from roadcall.cli_run import open_settings
-from roadcall.evidence import EvidenceReader
+from roadcall.evidence import EvidenceReader, memory_path
 from roadcall.rule_library import Library
 
 
@@ -28,7 +28,8 @@ def evidence(
 ) -> None:
     """The frames around an alert as a log, or everything about it as JSON.
 
-    Replayed into an empty installation the log raises the same alert.
+    Replayed into an empty installation the log raises the same alert. Where its rule looks back
+    further than the log, over trips or hours, FILE.memory.json is written too: replay --memory.
 
       roadcall evidence 26513932-0207-5235-98d4-083147494351 -o fault.blf
     """
@@ -39,3 +40,6 @@ def evidence(
             typer.echo(reader.of(alert).model_dump_json(indent=2))
         else:
             typer.echo(f"{output}: {reader.write(alert, output)} frames")
+            memory = memory_path(output)
+            if memory.exists():
+                typer.echo(f"{memory}: for roadcall replay {output} --memory {memory}")

@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from console.contracts import CONTRACTS, schema_of
+from dispatch.terms import load_terms
 from model.clock import SystemClock, utc
 from model.errors import RoadcallError
 from model.master_files import Row, RowFault, count_rows, read_rows
@@ -211,15 +212,16 @@ def gaps(
     ] = None,
     station: Annotated[str | None, typer.Option(help="Only this station.")] = None,
 ) -> None:
-    """Open hours without a certified person on duty, and certificates that end soon.
+    """Open hours without certified people, certificates that end soon, crews without proof.
 
-    无持证人员在岗的营业时段，以及即将到期的证书。
+    无持证人员在岗的营业时段、即将到期的证书，以及无法证明持证的救援车组。
     """
     now = utc(SystemClock().now_ns())
     kinds = certificate or []
     with wiring.database(open_settings()) as db, transaction(db.pool) as conn:
         missing = duty.gaps(conn, now, now + timedelta(hours=hours), kinds, station)
         ending = duty.ending_certificates(conn, now, days, kinds, station)
+        unproven = duty.unproven_units(conn, now, *load_terms().trained(), station)
     table = Table("站点 station", "从 from (UTC)", "至 to (UTC)", title="无人在岗 nobody on duty")
     for gap in missing:
         table.add_row(gap.station_id, f"{gap.from_at:%m-%d %H:%M}", f"{gap.to_at:%m-%d %H:%M}")
@@ -229,4 +231,10 @@ def gaps(
     for row in ending:
         table.add_row(row.person_id, row.station_id or "", row.kind, f"{row.valid_to}")
     Console().print(table)
-    typer.echo(f"{len(missing)} gaps, {len(ending)} certificates")
+    columns = ("救援车 unit", "站点 station", "缺少 missing", "车组 crew")
+    table = Table(*columns, title="无法证明持证，不派往 not sent for want of proof")
+    for unit in unproven:
+        named = "" if unit.crew_named else "未登记 not named"
+        table.add_row(unit.unit_id, unit.station_id, ", ".join(unit.missing), named)
+    Console().print(table)
+    typer.echo(f"{len(missing)} gaps, {len(ending)} certificates, {len(unproven)} units")

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.progress import (
     BarColumn,
@@ -23,13 +24,14 @@ from model.vehicle import Vehicle
 from roadcall import wiring
 from roadcall.cli_fleet import register_vehicles
 from roadcall.cli_run import open_settings
+from roadcall.pipeline import begun_with
 from roadcall.settings import Settings
 from simulators.fleet import Fleet
 from simulators.gateway import Gateway, Totals
 from simulators.pace import drive
 from simulators.replay import ReplayProgress, replay
-from store import masters
-from store.database import transaction
+from store import masters, vehicle_state
+from store.database import Connection, transaction
 
 TOKEN_VARIABLE = "ROADCALL_GATEWAY_TOKEN"  # noqa: S105 - a name, not a token
 #: The gateway this machine pushes as when no token is given.
@@ -60,6 +62,10 @@ def replay_logs(
     shuffle: Annotated[
         int | None, typer.Option(help="Send in a random order with this seed.")
     ] = None,
+    memory: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="What evidence wrote beside the log; a new vehicle only."),
+    ] = None,
     to: To = "",
     token: Token = "",
 ) -> None:
@@ -70,8 +76,10 @@ def replay_logs(
       roadcall replay drive.blf --vin LSVAA4182E2184847 --profile demo_car --speed 10
     """
     settings = open_settings()
+    if memory and (token or not profile):
+        raise typer.BadParameter("--memory needs --profile, and this machine's own database")
     token = token or _local_token(
-        settings, [Vehicle(vin=vin, profile=profile)] if profile else [], vin
+        settings, [Vehicle(vin=vin, profile=profile)] if profile else [], vin, memory
     )
     journal = wiring.home_of(settings) / "journals" / f"{_slug(vin, files, shift)}.jsonl"
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -130,13 +138,27 @@ def simulate(
     _report(totals)
 
 
-def _local_token(settings: Settings, vehicles: list[Vehicle], vin: str) -> str:
+def begin_with(conn: Connection, vehicle: Vehicle, memory: Path) -> None:
+    """Register a vehicle that begins with what a rule remembered. Raises typer.BadParameter."""
+    if masters.vehicles(conn, {vehicle.vin}):
+        raise typer.BadParameter("--memory is for a vehicle that is not registered yet")
+    register_vehicles(conn, (vehicle,))
+    (state,) = vehicle_state.load(conn, vins=[vehicle.vin])
+    kept = orjson.loads(memory.read_bytes())
+    vehicle_state.save_memory(conn, [begun_with(state.vehicle_id, kept)])
+
+
+def _local_token(
+    settings: Settings, vehicles: list[Vehicle], vin: str, memory: Path | None = None
+) -> str:
     """The token of this machine's own gateway, bound to these vehicles.
 
     The gateway keeps its name over runs, because it is part of a batch's identity.
     """
     file = wiring.home_of(settings) / "local-gateway.token"
     with wiring.database(settings, keep_running=True) as db, transaction(db.pool) as conn:
+        if memory:
+            begin_with(conn, vehicles[0], memory)
         known = {v.vin for v in vehicles}
         if vehicles and not masters.vehicles(conn, known).keys() >= known:
             register_vehicles(conn, tuple(vehicles))

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from model.errors import BundleRefusedError
 from roadcall import cli_rules_run, wiring
+from roadcall.arrival import arrival_table
 from roadcall.cli_run import open_settings
 from roadcall.evidence import told_of
-from roadcall.rule_desk import RuleDesk, check, openers, verdicts
+from roadcall.rule_desk import RuleDesk, builtin_cases, cases_of, check, openers, verdicts
 from roadcall.rule_library import Library, installed_packs
 from roadcall.settings import Settings
+from rules.applicability import reason
 from rules.bundle import Bundle, pack_texts
-from rules.pack_tests import PackTestError, read_tests
+from rules.pack import Rule
 from rules.switch import difference, sense
-from rules.words import alert_in_words, rule_in_words
-from store import alerts, rule_bundles
+from rules.words import alert_in_words, reason_in_words, rule_in_words
+from store import alerts, masters, rule_bundles
 from store.database import Pool, transaction
 
 rules = typer.Typer(no_args_is_help=True, help="Fault rules: check, test, explain, change.")
@@ -63,7 +63,10 @@ def check_packs(packs: Packs = None) -> None:
 
 @rules.command("test")
 def run_tests(
-    tests: Annotated[list[Path], typer.Argument(exists=True, help="Test files, or folders.")],
+    tests: Annotated[
+        list[Path] | None,
+        typer.Argument(exists=True, help="Test files, or folders; none: those of built-in packs."),
+    ] = None,
     packs: Annotated[
         list[Path] | None,
         typer.Option("--packs", exists=True, help="Packs to test with the installed; repeat."),
@@ -76,19 +79,20 @@ def run_tests(
     settings = open_settings()
     given = pack_texts(files_of(packs)) if packs else {}
     bundle = _checked({**installed_packs(settings), **given})
-    files = files_of(tests)
+    files = files_of(tests or [])
     failed = passed = 0
     try:
-        texts = pack_texts(files)
-        total = sum(len(read_tests(name, text)) for name, text in texts.items())
-        found = verdicts(bundle, texts, openers(files, settings))
-        bar = Console(stderr=True)
-        for verdict in track(found, "tests", total=total, console=bar, disable=not bar.is_terminal):
-            failed, passed = failed + bool(verdict.faults), passed + (not verdict.faults)
-            for fault in verdict.faults:
-                typer.echo(f"{verdict.test.where}: {verdict.test.test}: {fault}")
-    except (BundleRefusedError, PackTestError) as error:
+        if files:
+            cases = cases_of(pack_texts(files))
+        else:
+            cases = builtin_cases([rule.id for rule in bundle.rules])
+    except BundleRefusedError as error:
         _refuse(error.faults)
+    found = verdicts(bundle, cases, openers(files, settings))
+    for verdict in cli_rules_run.watched(found, len(cases)):
+        failed, passed = failed + bool(verdict.faults), passed + (not verdict.faults)
+        for fault in verdict.faults:
+            typer.echo(f"{verdict.test.where}: {verdict.test.test}: {fault}")
     typer.echo(f"{passed} passed, {failed} failed")
     raise typer.Exit(1 if failed else 0)
 
@@ -100,8 +104,9 @@ def explain(
         list[Path] | None, typer.Option("--packs", exists=True, help="Where the rule is.")
     ] = None,
     language: Language = "zh",
+    vin: Annotated[str, typer.Option(help="Say whether the rule applies to this vehicle.")] = "",
 ) -> None:
-    """In words: what a rule asks, or why an alert was raised.
+    """In words: what a rule asks, or why an alert was raised, and whether it applies to a vehicle.
 
     roadcall rules explain ice.coolant.overtemp --language en
     """
@@ -114,20 +119,43 @@ def explain(
         if rule is None:
             _refuse([f"no rule {name}"])
         typer.echo("\n".join(rule_in_words(rule, language)))
+        if vin:
+            with wiring.database(settings) as db:
+                typer.echo(applies_in_words(db.pool, settings, bundle, rule, vin, language))
         return
     with wiring.database(settings) as db:
-        typer.echo("\n".join(why(db.pool, Library(settings), alert_id, language)))
+        typer.echo("\n".join(why(db.pool, settings, alert_id, language)))
 
 
 def why(
-    pool: Pool, library: Library, alert_id: uuid.UUID, language: Literal["zh", "en"]
+    pool: Pool, settings: Settings, alert_id: uuid.UUID, language: Literal["zh", "en"]
 ) -> list[str]:
-    """Why an alert was raised, in words. Raises UnknownRowError."""
+    """Why an alert was raised, in words. Raises UnknownRowError, ProfileError."""
+    library = Library(settings)
     with transaction(pool) as conn:
         row = alerts.find(conn, alert_id)
         kept = library.bundle(conn, row.bundle_hash) if row.bundle_hash else None
         bundle = kept or library.active(conn, rule_bundles.standing(conn))
-    return alert_in_words(told_of(row), bundle.rule(row.rule_id), language)
+    rule = bundle.rule(row.rule_id)
+    lines = alert_in_words(told_of(row), rule, language)
+    if rule is not None:
+        lines.append(applies_in_words(pool, settings, bundle, rule, row.vin, language))
+    return lines
+
+
+def applies_in_words(
+    pool: Pool,
+    settings: Settings,
+    bundle: Bundle,
+    rule: Rule,
+    vin: str,
+    language: Literal["zh", "en"],
+) -> str:
+    """Whether a rule can say anything about a vehicle. Raises UnknownRowError, ProfileError."""
+    with transaction(pool) as conn:
+        vehicle = masters.vehicle(conn, vin)
+    sent = arrival_table(wiring.decoder_source(settings)(vehicle).plan.table).names
+    return reason_in_words(reason(bundle, rule, vehicle, sent), language)
 
 
 @rules.command()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from model.errors import BundleRefusedError
@@ -16,6 +18,7 @@ from roadcall.cli_run import open_settings
 from roadcall.rule_desk import RuleDesk, openers
 from roadcall.settings import Settings
 from rules.bundle import pack_texts
+from rules.pack_tests import Verdict
 from store import rule_bundles, shadow_alerts
 from store.database import Pool, transaction
 from store.rule_bundles import State
@@ -47,8 +50,9 @@ def activate(
 ) -> None:
     """Check, test and activate rules; running workers follow with their next take.
 
-    Words may change freely. Where a condition changed, what is pending begins anew and an open
-    alert ends under the rule that raised it. Alerts of removed rules are closed.
+    Built-in rules have to pass the tests they came with, but for those that --tests tests. Words
+    may change freely. Where a condition changed, what is pending begins anew and an open alert
+    ends under the rule that raised it. Alerts of removed rules are closed.
 
       roadcall rules activate my-rules.yaml --tests my-tests.yaml
 
@@ -105,6 +109,12 @@ def shadow_said(
     Console().print(table)
 
 
+def watched(found: Iterable[Verdict], total: int) -> Iterable[Verdict]:
+    """Tests with a progress bar, if a person looks."""
+    bar = Console(stderr=True)
+    return track(found, "tests", total=total, console=bar, disable=not bar.is_terminal)
+
+
 def _bring(
     names: list[str], tests: list[Path] | None, state: State, version: str, *, alone: bool
 ) -> None:
@@ -137,7 +147,11 @@ def _submit(
     alone: bool,
 ) -> str:
     proposal = desk.propose(
-        pack_texts(packs), pack_texts(tests), alone=alone, open_log=openers(tests, settings)
+        pack_texts(packs),
+        pack_texts(tests),
+        alone=alone,
+        open_log=openers(tests, settings),
+        watch=watched,
     )
     typer.echo(f"{len(proposal.bundle.rules)} rules, {len(proposal.verdicts)} tests passed")
     return desk.put(proposal, state, getpass.getuser(), version)

@@ -150,15 +150,18 @@ def _dispatcher(settings: Settings, pool: Pool) -> Iterator[None]:
     wiring.register_sinks(settings, pool)
 
     def body() -> None:
+        clock = SystemClock()
         try:
             dispatcher.run(
                 pool,
                 wiring.senders(settings),
-                SystemClock(),
+                clock,
                 stop,
                 rule_texts=texts,
                 assess_every_s=settings.assess_every_s,
+                router=wiring.router(settings, clock),
                 maintenance_path=settings.maintenance_path,
+                cohort_path=settings.cohort_path,
             )
         except Exception:
             log.exception("dispatcher.bug")

@@ -18,10 +18,11 @@ from model.errors import RoadcallError
 from roadcall import wiring
 from roadcall.settings import Settings
 from simulators.fleet import Fleet
-from simulators.masters import rescue_units, stations
+from simulators.masters import rescue_units, stations, trained_crew
 from store import maintenance, masters
 from store.database import Pool, transaction
 from store.embedded import EmbeddedPostgres
+from store.master_kinds import KINDS
 
 GATEWAY = "demo-gateway"
 START_LIMIT_S, STOP_LIMIT_S = 60.0, 20.0
@@ -74,6 +75,8 @@ def _own(settings: Settings) -> Settings:
 def _seed(pool: Pool, fleet: Fleet) -> str:
     with transaction(pool) as conn:
         masters.upsert_stations(conn, stations())
+        crews = [p for unit in rescue_units() for p in trained_crew(unit)]
+        KINDS["person"].write(conn, KINDS["person"], crews)
         masters.upsert_units(conn, rescue_units())
         masters.upsert_vehicles(conn, fleet.vehicles)
         maintenance.upsert(conn, fleet.maintenance_items())

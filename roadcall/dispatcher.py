@@ -61,6 +61,7 @@ class Dispatcher:
         assess_every_s: float = ASSESS_EVERY_S,
         router: Router | None = None,
         maintenance_path: Sequence[Path] = (),
+        cohort_path: Sequence[Path] = (),
     ) -> None:
         load_every()
         self._pool = pool
@@ -84,7 +85,7 @@ class Dispatcher:
             "work": (WorkTurns(pool, clock), IDLE_S),
             "maintenance": (assess, IDLE_S),
             "episodes": (EpisodeTurn(pool), IDLE_S),
-            "cohorts": (CohortTurn(pool, clock), IDLE_S),
+            "cohorts": (CohortTurn(pool, clock, cohort_path), IDLE_S),
             "stations": (StationDayTurn(pool, clock), IDLE_S),
             "outbox": (self._outbox, IDLE_S),
             "spread": (SpreadTurn(pool, clock), IDLE_S),
@@ -178,7 +179,9 @@ def run(
     *,
     rule_texts: RuleTexts | None = None,
     assess_every_s: float = ASSESS_EVERY_S,
+    router: Router | None = None,
     maintenance_path: Sequence[Path] = (),
+    cohort_path: Sequence[Path] = (),
 ) -> None:
     """Dispatch until `stop` is set. `senders` are tried in order; put the log sink last."""
     Dispatcher(
@@ -187,5 +190,7 @@ def run(
         clock,
         rule_texts=rule_texts,
         assess_every_s=assess_every_s,
+        router=router,
         maintenance_path=maintenance_path,
+        cohort_path=cohort_path,
     ).run(stop)

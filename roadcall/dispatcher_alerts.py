@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 
 from console.acts import Act
 from console.case_steps import apply
-from dispatch import alert_messages, clocks
+from dispatch import alert_messages
 from dispatch.alert_messages import GroupedAlert, system_of
-from dispatch.clocks import promise
 from dispatch.rescue import SYSTEM, Step
 from dispatch.rescue_request import request_for
 from dispatch.suppression import suppression_terms
@@ -23,7 +22,6 @@ from model.severity import Severity
 from model.suppression import STORM, STORM_TEXT
 from roadcall import suppress
 from store import alert_groups, alerts, cases, masters, notify, outbox, readings
-from store import clocks as clock_rows
 from store import suppression as rows
 from store.alerts import StoredAlert
 from store.database import Connection, Pool, transaction
@@ -67,29 +65,11 @@ class SuppressionTurn:
         return len(begun) + len(over)
 
     def wake(self) -> int:
-        """What was put off until now is new again, with a clock of its own."""
-        now = self._now()
+        """What was put off until now is new again, and gets another clock (ClockTurns)."""
         with transaction(self._pool) as conn:
-            found = alert_groups.claim_snoozed(conn, now)
-            for alert_id, new in found:
-                if new:
-                    self._watch(conn, alerts.find(conn, alert_id), now)
-            notify.tell(conn, [f"alert:{alert_id}" for alert_id, _ in found])
+            found = alert_groups.claim_snoozed(conn, self._now())
+            notify.tell(conn, [f"alert:{alert_id}" for alert_id in found])
         return len(found)
-
-    def _watch(self, conn: Connection, alert: StoredAlert, now: datetime) -> None:
-        brand = masters.vehicle(conn, alert.vin).brand
-        watch = promise(clocks.ACKNOWLEDGE, brand, f"severity_{int(alert.severity)}")
-        clock_rows.restart(
-            conn, watch, "alert", str(alert.alert_id), now,
-            facts={
-                "alert_id": str(alert.alert_id),
-                "vin": alert.vin,
-                "plate": alert.plate or alert.vin,
-                "severity": int(alert.severity),
-                "rule_id": alert.rule_id,
-            },
-        )  # fmt: skip
 
     def expire(self) -> int:
         """End what was stale for too long."""

@@ -231,6 +231,7 @@ class CaseTurns:
             terms.radius_km,
             now,
             capabilities=capabilities,
+            certificates=certificates,
             without=case.declined_by,
         )
         promised_s = clocks.promise(clocks.ARRIVAL, vehicle.brand, case.zone).target_s

@@ -77,10 +77,11 @@ class ClockTurns:
                     "severity": alert.severity,
                     "rule_id": alert.rule_id,
                 }
-                clock_rows.start(
-                    conn, watch, "alert", str(alert.alert_id), alert.recorded_at, facts=facts
+                begin, since = (
+                    (clock_rows.restart, now) if alert.again else (clock_rows.start, alert.heard_at)
                 )
-            over = claim_settled(conn, clocks.ACKNOWLEDGE, TAKE_ALERTS)
+                begin(conn, watch, "alert", str(alert.alert_id), since, facts=facts)
+            over = claim_settled(conn, TAKE_ALERTS)
             for alert_id in over:
                 clock_rows.stop(conn, "alert", alert_id, now, kinds=[clocks.ACKNOWLEDGE], void=True)
             return len(fresh) + len(over)

@@ -7,7 +7,9 @@ ids follow from rule, vehicle or model, and period, so a second dispatcher chang
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from console.acts import Act
 from console.work_openings import cohort_incident
@@ -29,12 +31,12 @@ TAKE = 200
 class CohortTurn:
     """Says how many alerts and incidents it wrote; 0 until the next hour."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
-        self._pool, self._clock = pool, clock
+    def __init__(self, pool: Pool, clock: Clock, paths: Sequence[Path] = ()) -> None:
+        self._pool, self._clock, self._rules = pool, clock, load_cohorts(*paths)
         self._asked_at: dict[str, datetime] = {}
 
     def __call__(self) -> int:
-        return sum(self._ask(rule) for rule in load_cohorts())
+        return sum(self._ask(rule) for rule in self._rules)
 
     def _ask(self, rule: CohortRule) -> int:
         now = utc(self._clock.now_ns())

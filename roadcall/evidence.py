@@ -1,7 +1,8 @@
 """The evidence of an alert, put together on demand from its row and the stored frames.
 
 The window begins as far before the alert's start as the rule looks back, at least 30 s, and ends
-30 s after it was at its worst: replayed into an empty installation it raises the same alert.
+30 s after it was at its worst: replayed into an empty installation it raises the same alert. Where
+the rule looks back further the window begins where its memory was kept, and needs that memory too.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import orjson
+from pydantic import JsonValue
 
 from decoders.decode import Decoded, Decoder, Tails
 from ingest.log_writers import write_log
 from model.catalogue import catalogue, split_element
 from model.clock import ns_of, utc
 from model.codes import CodeReport
+from model.episodes import OWN_PARAMETERS
 from model.errors import DecodeError
 from model.evidence import Circumstance, EcuFreezeFrame, Evidence, LogSuffix, Sample, SignalTrace
 from model.frames import FrameBatch, concatenate
@@ -26,12 +30,12 @@ from model.signals import Quality, SignalBatch
 from model.vehicle import Vehicle
 from roadcall.recall import MAX_ARCHIVE_FRAMES
 from roadcall.rule_library import Library
+from rules.applicability import signals_of
 from rules.bundle import Bundle
-from rules.expression import derived_of, universe
-from rules.plan import Instance
+from rules.episode_marks import cycle_number
 from rules.switch import instance_of
 from rules.words import Told, alert_in_words
-from store import alerts, evidence, masters, rule_bundles
+from store import alerts, episodes, evidence, masters, rule_bundles
 from store.alerts import StoredAlert
 from store.database import Connection, Pool, transaction
 
@@ -50,6 +54,8 @@ class Window:
     frames: FrameBatch | None
     context: dict[str, dict[str, object]]
     bundle: Bundle
+    cycle: int | None
+    memory: dict[str, JsonValue] | None
 
 
 class EvidenceReader:
@@ -90,6 +96,8 @@ class EvidenceReader:
                 "en": alert_in_words(told_of(row), rule, "en"),
             },
             context=_context(window.context, found.signals if found else None, moment_ns),
+            ignition_cycle=window.cycle,
+            memory=window.memory,
             freeze_frames=list(_freeze_frames(found.reports)) if found else [],
             signals=traces(found.signals, wanted, moment_ns) if found else [],
         )
@@ -97,12 +105,16 @@ class EvidenceReader:
     def write(self, alert_id: uuid.UUID, path: Path) -> int:
         """The window as a log in the format of the suffix; frames written.
 
+        What the rule remembered, where that is needed, goes to `memory_path`.
         Raises UnknownRowError, LimitExceededError, DecodeError.
         """
-        frames = self._window(alert_id).frames
-        if frames is None:
+        window = self._window(alert_id)
+        if window.frames is None:
             raise DecodeError("the frames of this alert are not kept any more")
-        return write_log(path, [frames])
+        memory_path(path).unlink(missing_ok=True)
+        if window.memory is not None:
+            memory_path(path).write_bytes(orjson.dumps(window.memory))
+        return write_log(path, [window.frames])
 
     def log_file(self, alert_id: uuid.UUID, suffix: LogSuffix) -> bytes:
         """The same, as bytes."""
@@ -116,12 +128,17 @@ class EvidenceReader:
             row = alerts.find(conn, alert_id)
             vehicle = masters.vehicle(conn, row.vin)
             vehicle_id, starts, ends = evidence.window(conn, alert_id)
-            start_ns, end_ns = ns_of(starts), ns_of(ends)
+            kept = evidence.memory(conn, alert_id)
+            start_ns, end_ns = kept[0] if kept else ns_of(starts), ns_of(ends)
             batches = evidence.frames(conn, vehicle_id, start_ns, end_ns, MAX_ARCHIVE_FRAMES)
             context = evidence.context(conn, alert_id)
+            moment_ns = ns_of(row.worst_at)
+            heard = episodes.heard_until(conn, vehicle_id, moment_ns)
             bundle = self._bundle(conn, row.bundle_hash)
         frames = concatenate(batches) if batches else None
-        return Window(row, vehicle, start_ns, end_ns, frames, context, bundle)
+        cycle = cycle_number(heard, moment_ns, OWN_PARAMETERS)
+        memory = kept[1] if kept else None
+        return Window(row, vehicle, start_ns, end_ns, frames, context, bundle, cycle, memory)
 
     def _bundle(self, conn: Connection, name: str) -> Bundle:
         """The rules that raised it; today's where nobody kept them."""
@@ -135,17 +152,14 @@ class EvidenceReader:
         return self._decoder_of(window.vehicle).decode(window.frames.take(order), Tails())
 
 
+def memory_path(log: Path) -> Path:
+    """Where the memory that belongs to a log is written."""
+    return log.with_name(f"{log.name}.memory.json")
+
+
 def told_of(row: StoredAlert) -> Told:
     """A stored alert as `rules.words` takes it."""
     return Told(**{field.name: getattr(row, field.name) for field in fields(Told)})
-
-
-def signals_of(instance: Instance) -> set[str]:
-    """Names of all signals an instance asks for, arrays by their own name."""
-    inputs = {*instance.signals, *(a.signal for a in instance.absents)}
-    inputs |= {signal for window in instance.windows for signal in window.inputs.signals}
-    places = {derived_of()[i][1] if i in derived_of() else i for i in inputs}
-    return {universe()[i] for i in places if i > 0}
 
 
 def traces(signals: SignalBatch, wanted: set[str], moment_ns: int) -> list[SignalTrace]:

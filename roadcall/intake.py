@@ -5,12 +5,17 @@ Strangers may have written the record: everything is checked.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from model import wire
+from model.clock import NS
 from model.errors import DecodeError
-from model.frames import FrameBatch
+from model.frames import MAX_CLOCK_OFFSET_S, FrameBatch
 from model.log import BatchKey, StoredRecord
+from rules.lane import MAX_SKEW_NS
 
 HEADERS = ("gateway", "batch", "part", "digest", "received_ns", "protocol")
 #: Bounds of fields that become database keys.
@@ -25,6 +30,8 @@ class Upload:
     key: BatchKey
     digest: str
     frames: FrameBatch
+    #: Frames that were observed after they had arrived, by a clock that is ahead.
+    ahead: int = 0
 
 
 def read_upload(record: StoredRecord) -> Upload:
@@ -40,7 +47,39 @@ def read_upload(record: StoredRecord) -> Upload:
         batch_id=key.batch_id,
         received_ns=received_ns,
     )
-    return Upload(record, key, headers["digest"], replace(frames, protocol=headers["protocol"]))
+    frames = replace(
+        frames,
+        protocol=headers["protocol"],
+        clock_offset_s=_clock_offset_s(headers.get("clock_offset_s")),
+    )
+    frames, ahead = not_ahead(frames)
+    return Upload(record, key, headers["digest"], frames, ahead)
+
+
+def not_ahead(frames: FrameBatch) -> tuple[FrameBatch, int]:
+    """Frames from further in the future than clocks may differ, taken as of their arrival.
+
+    They are moved back together by whole seconds, so that the newest does not lie after the
+    arrival; how far is then the batch's clock offset (domain.md 3.2). Also says how many.
+    """
+    ahead = frames.observed_ns > min(frames.received_ns + MAX_SKEW_NS, MAX_NS)
+    if not ahead.any():
+        return frames, 0
+    newest_ns = int(frames.observed_ns.max())
+    offset_s = min(-((frames.received_ns - newest_ns) // NS), MAX_NS // NS)
+    moved = replace(
+        frames,
+        observed_ns=np.where(ahead, frames.observed_ns - offset_s * NS, frames.observed_ns),
+        clock_offset_s=min(offset_s, MAX_CLOCK_OFFSET_S),
+    )
+    return moved, int(ahead.sum())
+
+
+def _clock_offset_s(text: str | None) -> int | None:
+    """What the gateway's `Date` came to; nothing else rests on it, so nonsense is not known."""
+    if text is None or not re.fullmatch(r"-?[0-9]{1,9}", text):
+        return None
+    return max(-MAX_CLOCK_OFFSET_S, min(int(text), MAX_CLOCK_OFFSET_S))
 
 
 def _texts(record: StoredRecord) -> dict[str, str]:

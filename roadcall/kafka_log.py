@@ -172,14 +172,7 @@ class KafkaLog:
 
 def headers_of(record: LogRecord) -> list[tuple[str, bytes]]:
     """Everything but the vehicle, which is the key, as utf-8 text."""
-    texts = {
-        "gateway": record.key.gateway_id,
-        "batch": record.key.batch_id,
-        "part": str(record.key.part),
-        "digest": record.digest,
-        "received_ns": str(record.received_ns),
-        "protocol": record.protocol,
-    }
+    texts = record.headers()
     return [(name, text.encode()) for name, text in texts.items()]
 
 

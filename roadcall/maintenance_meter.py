@@ -50,15 +50,8 @@ class MeterTurn:
         meter, verdict = follow(before, raw_km, at, self._terms)
         if verdict is Verdict.OLD:
             return care
-        care_rows.save_odometer(conn, care.vehicle_id, meter, "signal")
-        care_rows.keep_reading(
-            conn,
-            care.vehicle_id,
-            at=at,
-            raw_km=raw_km,
-            offset_km=meter.offset_km,
-            source="signal",
-            verdict=verdict,
+        care_rows.save_reading(
+            conn, care.vehicle_id, meter, at=at, raw_km=raw_km, source="signal", verdict=verdict
         )
         if verdict is not Verdict.GOOD:
             log.warning("odometer.doubtful", vehicle_id=care.vehicle_id, verdict=verdict)

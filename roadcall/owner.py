@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from prometheus_client import Counter
+
 from model.clock import NS, utc
 from model.effects import DeadLetter, Effects
 from model.errors import DecodeError
@@ -46,6 +48,10 @@ TICK_VEHICLES = 500
 #: How often old batch keys are forgotten; while a call takes all it may, the next tick goes on.
 FORGET_EVERY_NS = 3600 * NS
 
+FUTURE_FRAMES = Counter(
+    "roadcall_future_frames", "Frames from over 60 s after their arrival, taken as of the arrival"
+)
+
 Memory = dict[str, VehicleMemory]
 #: A vehicle's memory after a look without a new upload, what the rules said, the cases to open.
 Correction = tuple[VehicleMemory, Step, tuple[RescueCase, ...]]
@@ -62,6 +68,8 @@ class _Take:
     effects: list[Effects] = field(default_factory=list)
     memory: Memory = field(default_factory=dict)
     late_from_ns: dict[str, int] = field(default_factory=dict)
+    #: The same for the bundle on trial.
+    trial_late_ns: dict[str, int] = field(default_factory=dict)
 
     def read(self, records: Iterable[StoredRecord], partitions: int) -> None:
         """Sort records into uploads and dead letters."""
@@ -144,6 +152,7 @@ class Owner:
             self._forget(moves)
             raise
         self._remember(take.memory)
+        FUTURE_FRAMES.inc(sum(upload.ahead for upload in take.uploads))
         self._next.update({p: after for p, (_, after) in moves.items()})
 
     def tick(self, now_ns: int) -> None:
@@ -253,18 +262,28 @@ class Owner:
             advanced = advance(take.world, memory, upload.key, upload.frames)
             take.memory[vin] = advanced.memory
             take.effects.append(advanced.effects)
-            if advanced.late_from_ns is not None:
-                earlier = take.late_from_ns.get(vin, advanced.late_from_ns)
-                take.late_from_ns[vin] = min(earlier, advanced.late_from_ns)
+            shadow = advanced.memory.shadow
+            for late, from_ns in (
+                (take.late_from_ns, advanced.late_from_ns),
+                (take.trial_late_ns, shadow.late_from_ns if shadow else None),
+            ):
+                if from_ns is not None:
+                    late[vin] = min(late.get(vin, from_ns), from_ns)
 
     def _run_history(self, conn: Connection, take: _Take) -> None:
         found: list[Correction] = []
-        for vin, late_from_ns in take.late_from_ns.items():
+        world = take.world
+        for vin in {**take.late_from_ns, **take.trial_late_ns}:
             memory = take.memory[vin]
-            step = self._recall.rebuilt(conn, take.world, memory, late_from_ns)
-            step = said(take.world, memory, step)
-            after, _ = settle(take.world, memory, step, memory.received_ns)
-            found.append((after, step, ()))
+            step = Step(memory.rules, ())
+            if vin in take.late_from_ns:
+                step = self._recall.rebuilt(conn, world, memory, take.late_from_ns[vin])
+                step = said(world, memory, step)
+                memory, _ = settle(world, memory, step, memory.received_ns)
+            if vin in take.trial_late_ns:
+                shadow = self._recall.tried(conn, world, memory, take.trial_late_ns[vin])
+                memory = replace(memory, shadow=shadow)
+            found.append((memory, step, ()))
         _correct(conn, take, found)
         cases.follow(conn, [pair for _, step, _ in found for pair in step.replaced])
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import orjson
 
 from decoders.decode import Decoded, Decoder, Tails
 from dispatch.rescue import request_for
@@ -25,10 +26,12 @@ from model.rescue import RescueCase
 from model.severity import Severity
 from model.signals import Quality, SignalBatch
 from model.vehicle import Station, Vehicle
+from roadcall.arrival import decode_upload
 from roadcall.shadow import Shadow, follow
 from rules import lane
 from rules.bundle import Bundle
 from rules.lane import Step, VehicleRules
+from rules.remembrance import remembered
 from rules.switch import Bundles, finished, instance_of, without
 
 #: Older than any sample.
@@ -83,8 +86,6 @@ class VehicleMemory:
     #: are not over: rule id -> hash of their bundle.
     bundle_hash: str = ""
     finishing: Mapping[str, str] = field(default_factory=dict)
-    #: Where the bundle last changed; history is not judged anew before it.
-    switched_ns: int = 0
     #: Ends of alerts whose rules are no more, to be said with the next step.
     parting: tuple[AlertTransition, ...] = ()
     shadow: Shadow | None = None
@@ -105,13 +106,23 @@ class VehicleMemory:
         }
         if self.finishing:
             memory["finishing"] = dict(self.finishing)
-        if self.switched_ns:
-            memory["switched_ns"] = self.switched_ns
         if self.shadow:
             memory["shadow"] = self.shadow.to_memory()
         return VehicleSnapshot(
             self.vehicle_id, self.observed_ns, self.received_ns, self.last, memory
         )
+
+
+def begun_with(vehicle_id: int, memory: dict[str, Any]) -> VehicleSnapshot:
+    """A vehicle of which nothing is known but what a rule remembered (`Evidence.memory`)."""
+    rules = VehicleRules.from_memory(memory)
+    return VehicleSnapshot(
+        vehicle_id,
+        rules.newest_ns,
+        rules.received_ns,
+        LastValues(),
+        {"rules": memory, "tails": Tails().to_memory()},
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +136,7 @@ class Advanced:
 
 def advance(world: World, memory: VehicleMemory, key: BatchKey, batch: FrameBatch) -> Advanced:
     """Decode, apply the rules, open cases."""
-    decoded = memory.decoder.decode(batch, memory.tails)
+    decoded = decode_upload(memory.decoder, batch, memory.tails)
     signals = decoded.signals
 
     def run(bundle: Bundle, rules: VehicleRules) -> Step:
@@ -161,9 +172,22 @@ def said(world: World, memory: VehicleMemory, step: Step) -> Step:
                 bundle_hash=memory.finishing.get(t.rule_id, world.bundle.hash),
                 profile_hash=plan.hash,
                 lead_s=instance.reach_ns / NS if instance else t.lead_s,
+                memory=_memory_before(bundle, memory, t),
             )
         )
     return replace(step, transitions=(*memory.parting, *told))
+
+
+def _memory_before(
+    bundle: Bundle, memory: VehicleMemory, t: AlertTransition
+) -> tuple[int, str] | None:
+    """What the rule of a live alert remembered before this step, if its frames are not enough."""
+    if t.state is not AlertState.FIRING or t.history:
+        return None
+    before = remembered(bundle.plan(memory.vehicle), memory.rules, t.rule_id)
+    if before is None:
+        return None
+    return before.watermark_ns, orjson.dumps(before.to_memory()).decode()
 
 
 def settle(

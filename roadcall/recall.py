@@ -15,18 +15,18 @@ from model.clock import NS, ns_of, utc
 from model.codes import CodeReport
 from model.errors import LimitExceededError
 from model.signals import SignalBatch
-from model.suppression import STORM
 from model.vehicle import Vehicle
+from roadcall.arrival import decode_upload
 from roadcall.pipeline import VehicleMemory, World, waiting_from_memory
 from roadcall.rule_library import Library
 from roadcall.service_facts import facts_of
 from roadcall.shadow import Shadow
 from rules import lane
-from rules.cohorts import cohort_ids
+from rules.bundle import Bundle
 from rules.facts import NO_FACTS, VehicleFacts
 from rules.lane import Step, VehicleRules
-from rules.switch import switch
-from store import alerts, frame_block, vehicle_state
+from rules.switch import sense, switch
+from store import alerts, frame_block, shadow_alerts, vehicle_state
 from store.database import Connection
 from store.vehicle_state import StoredState
 
@@ -37,7 +37,12 @@ MAX_STEPS_LEFT = 16
 #: Transport sessions that began before the first wanted frame are shorter than this.
 SESSION_NS = 5 * NS
 
+#: A database keeps microseconds.
+US = 1000
+
 Decoded = tuple[SignalBatch, tuple[CodeReport, ...]]
+#: Alerts a run over history is held against, and rules that judge nothing before a moment.
+Stored = tuple[list[lane.StoredAlert], dict[str, int]]
 
 log = structlog.get_logger()
 
@@ -77,7 +82,7 @@ class Recall:
                 if shadow and world.shadow and world.shadow.hash == shadow.bundle_hash:
                     again = replace(shadow.rules, chunks=())
                     again = lane.refill(world.shadow, again, vehicle, batches)
-                    shadow = Shadow(shadow.bundle_hash, again)
+                    shadow = replace(shadow, rules=again)
         return replace(memory, rules=rules, shadow=shadow, refilled=True)
 
     def _switched(self, conn: Connection, world: World, memory: VehicleMemory) -> VehicleMemory:
@@ -106,7 +111,6 @@ class Recall:
             bundle_hash=now,
             finishing=moved.finishing,
             parting=(*memory.parting, *parting),
-            switched_ns=memory.rules.watermark_ns if moved.judges else memory.switched_ns,
             refilled=False,
         )
 
@@ -117,29 +121,94 @@ class Recall:
 
         History of more than MAX_ARCHIVE_FRAMES stays stored, and its alerts as they are.
         """
-        start_ns, bundle = late_from_ns, world.bundle_for(memory)
-        for _ in range(MAX_STEPS_LEFT):
-            stored = _stored(conn, memory, start_ns)
-            further = lane.history_start(bundle, memory.vehicle, late_from_ns, stored)
-            if further >= start_ns:
-                break
-            start_ns = further
-        if start_ns < memory.switched_ns:  # what other rules have judged stays as it is
-            start_ns = memory.switched_ns
-            stored = _stored(conn, memory, start_ns)
-        try:
-            batches = self._read(conn, memory, start_ns)
-        except LimitExceededError as error:
-            log.warning("history.too_long", reason=str(error))
-            return Step(memory.rules, ())
-        return lane.rebuild(bundle, memory.rules, memory.vehicle, batches, start_ns, stored)
+        bundle = world.bundle_for(memory)
+
+        def stored(since_ns: int) -> Stored:
+            rows = alerts.overlapping(conn, memory.vehicle_id, utc(since_ns))
+            return self._left_alone(conn, bundle, rows)
+
+        return self._rebuilt(conn, memory, bundle, memory.rules, late_from_ns, stored)
+
+    def tried(
+        self, conn: Connection, world: World, memory: VehicleMemory, late_from_ns: int
+    ) -> Shadow | None:
+        """The same for the bundle on trial, from where it began."""
+        shadow, bundle = memory.shadow, world.shadow
+        if shadow is None or bundle is None:
+            return shadow
+
+        def stored(since_ns: int) -> Stored:
+            rows = shadow_alerts.overlapping(
+                conn, shadow.bundle_hash, memory.vehicle_id, utc(since_ns)
+            )
+            return list(map(_as_stored, rows)), {}
+
+        step = self._rebuilt(
+            conn, memory, bundle, shadow.rules, late_from_ns, stored, shadow.begun_ns
+        )
+        return shadow.after(step)
+
+    def _rebuilt(
+        self,
+        conn: Connection,
+        memory: VehicleMemory,
+        bundle: Bundle,
+        rules: VehicleRules,
+        late_from_ns: int,
+        read_stored: Callable[[int], Stored],
+        floor_ns: int = 0,
+    ) -> Step:
+        for ledger in (rules.ledger, None):  # exact in long windows too, where that can be read
+            start_ns = late_from_ns
+            for _ in range(MAX_STEPS_LEFT):
+                stored, floors = read_stored(start_ns)
+                further = lane.history_start(bundle, memory.vehicle, late_from_ns, stored, ledger)
+                if max(further, floor_ns) >= start_ns:
+                    break
+                start_ns = max(further, floor_ns)
+            start_ns = max(start_ns, floor_ns)
+            try:
+                batches = self._read(conn, memory, start_ns)
+            except LimitExceededError as error:
+                log.warning("history.too_long", reason=str(error), again=ledger is not None)
+            else:
+                vehicle = memory.vehicle
+                return lane.rebuild(bundle, rules, vehicle, batches, start_ns, stored, floors)
+        return Step(rules, ())
+
+    def _left_alone(
+        self, conn: Connection, bundle: Bundle, rows: Sequence[alerts.StoredAlert]
+    ) -> Stored:
+        """Alerts that today's rules may correct, and until when they judge nothing anew.
+
+        What a rule said while its condition was another stays said: neither it nor what was before
+        it is judged again.
+        """
+        stored, floors = [], dict[str, int]()
+        for row in rows:
+            if bundle.rule(row.rule_id) is None:
+                continue  # a storm, a question to the whole fleet, a rule that is no more
+            if row.cleared_at is not None and self._meant_otherwise(conn, bundle, row):
+                floors[row.rule_id] = max(floors.get(row.rule_id, 0), ns_of(row.cleared_at) + US)
+            else:
+                stored.append(_as_stored(row))
+        return stored, floors
+
+    def _meant_otherwise(self, conn: Connection, bundle: Bundle, row: alerts.StoredAlert) -> bool:
+        """Whether the rule that raised an alert had another condition than it has in a bundle."""
+        now = bundle.rule(row.rule_id)
+        if now is None or row.bundle_hash in {"", bundle.hash}:
+            return False
+        earlier = self._library.bundle(conn, row.bundle_hash)
+        then = earlier.rule(row.rule_id) if earlier else None
+        return then is None or sense(then) != sense(now)
 
     def _read(self, conn: Connection, memory: VehicleMemory, from_ns: int) -> list[Decoded]:
         tails, decoded = Tails(), []
         for frames in frame_block.read_frames(
-            conn, memory.vehicle_id, from_ns, memory.observed_ns + 1, MAX_ARCHIVE_FRAMES
+            conn, memory.vehicle_id, from_ns, memory.observed_ns + 1, MAX_ARCHIVE_FRAMES, whole=True
         ):
-            found = memory.decoder.decode(frames, tails)
+            found = decode_upload(memory.decoder, frames, tails)
             tails = found.tails
             decoded.append((found.signals, found.reports))
         return decoded
@@ -180,27 +249,22 @@ class Recall:
             refilled=not known,
             bundle_hash=memory.get("bundle", ""),
             finishing=memory.get("finishing", {}),
-            switched_ns=memory.get("switched_ns", 0),
             shadow=shadow,
         )
 
 
-def _stored(conn: Connection, memory: VehicleMemory, from_ns: int) -> list[lane.StoredAlert]:
-    """The vehicle's alerts that were still open at a moment, or fired after it."""
-    return [
-        lane.StoredAlert(
-            alert_id=row.alert_id,
-            rule_id=row.rule_id,
-            instance=row.instance,
-            state=AlertState.STALE if row.state is AlertState.EXPIRED else row.state,
-            severity=row.severity,
-            started_ns=ns_of(row.started_at),
-            fired_ns=ns_of(row.fired_at),
-            worst_ns=ns_of(row.worst_at),
-            changed_ns=ns_of(row.changed_at),
-            evidence=row.evidence,
-            cleared_ns=ns_of(row.cleared_at) if row.cleared_at else None,
-        )
-        for row in alerts.overlapping(conn, memory.vehicle_id, utc(from_ns))
-        if row.rule_id not in {STORM, *cohort_ids()}  # no rule of the bundle says these
-    ]
+def _as_stored(row: alerts.StoredAlert | shadow_alerts.ShadowAlert) -> lane.StoredAlert:
+    """A row as the history lane compares it."""
+    return lane.StoredAlert(
+        alert_id=row.alert_id,
+        rule_id=row.rule_id,
+        instance=row.instance,
+        state=AlertState.STALE if row.state is AlertState.EXPIRED else row.state,
+        severity=row.severity,
+        started_ns=ns_of(row.started_at),
+        fired_ns=ns_of(row.fired_at),
+        worst_ns=ns_of(row.worst_at),
+        changed_ns=ns_of(row.changed_at),
+        evidence=row.evidence,
+        cleared_ns=ns_of(row.cleared_at) if row.cleared_at else None,
+    )

@@ -6,7 +6,7 @@ Workers look with every take (roadcall/owner.py); nothing is restarted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from model.errors import BundleRefusedError, DecodeError
 from roadcall.rule_drives import log_opener
 from roadcall.rule_library import installed_packs
 from roadcall.settings import Settings
-from rules.bundle import Bundle, BundleError, read_bundle
-from rules.pack_tests import OpenLog, PackTestError, Verdict, read_tests, run
+from rules.bundle import Bundle, BundleError, builtin_tests, pack_texts, read_bundle
+from rules.pack_tests import OpenLog, PackTest, PackTestError, Verdict, read_tests, run
 from rules.switch import Difference, difference
 from store import rule_bundles
 from store.database import Connection, Pool, UnknownRowError, transaction
@@ -24,6 +24,8 @@ from store.rule_bundles import State
 
 #: What `activate` and `diff` call the packs this program was started with.
 INSTALLED = "installed"
+#: A test with the name of its file.
+Case = tuple[str, PackTest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,8 @@ def check(packs: Mapping[str, str]) -> Bundle:
         raise BundleRefusedError(error.faults) from error
 
 
-def verdicts(
-    bundle: Bundle, tests: Mapping[str, str], open_log: Mapping[str, OpenLog]
-) -> Iterable[Verdict]:
-    """Test files run one by one. Raises BundleRefusedError for files that cannot be read."""
+def cases_of(tests: Mapping[str, str]) -> list[Case]:
+    """The tests of files by name. Raises BundleRefusedError naming every fault."""
     cases, faults = [], []
     for name, text in tests.items():
         try:
@@ -56,11 +56,32 @@ def verdicts(
             faults += error.faults
     if faults:
         raise BundleRefusedError(faults)
+    return cases
+
+
+def builtin_cases(rules: Collection[str], own: Iterable[Case] = ()) -> list[Case]:
+    """The built-in tests of these rules, but for rules that are tested by `own`."""
+    judged = {rule_id for _, case in own for rule_id in case.rules}
+    texts = {f"built-in {name}": text for name, text in pack_texts(builtin_tests()).items()}
+    return [
+        (name, case) for name, case in cases_of(texts) if set(case.rules) <= set(rules) - judged
+    ]
+
+
+def verdicts(
+    bundle: Bundle, cases: Iterable[Case], open_log: Mapping[str, OpenLog]
+) -> Iterable[Verdict]:
+    """Tests run one by one."""
     for name, case in cases:
         try:
             yield run(bundle, case, open_log.get(name))
         except (DecodeError, ProfileError, OSError) as error:
             yield Verdict(case, (str(error),))
+
+
+def unwatched(found: Iterable[Verdict], total: int) -> Iterable[Verdict]:
+    """Nobody looks at the progress."""
+    return found
 
 
 def openers(files: Iterable[Path], settings: Settings) -> dict[str, OpenLog]:
@@ -81,14 +102,23 @@ class RuleDesk:
         *,
         alone: bool = False,
         open_log: Mapping[str, OpenLog] | None = None,
+        unchanged: bool = True,
+        watch: Callable[[Iterable[Verdict], int], Iterable[Verdict]] = unwatched,
     ) -> Proposal:
         """Packs in the place of built-in ones of their names, or alone; all tests have passed.
 
-        Raises BundleRefusedError naming every fault.
+        Built-in tests are run of every rule that has none in `tests`; with `unchanged` false not
+        of rules that are as they were installed. Raises BundleRefusedError naming every fault.
         """
-        whole = dict(packs) if alone else {**installed_packs(self._settings), **packs}
-        bundle = check(whole)
-        found = tuple(verdicts(bundle, tests, open_log or {}))
+        installed = installed_packs(self._settings)
+        whole = dict(packs) if alone else {**installed, **packs}
+        bundle, own = check(whole), cases_of(tests)
+        rules = {rule.id for rule in bundle.rules}
+        if not unchanged:
+            change = difference(check(installed), bundle)
+            rules = {*change.added, *change.changed}
+        cases: Sequence[Case] = [*own, *builtin_cases(rules, own)]
+        found = tuple(watch(verdicts(bundle, cases, open_log or {}), len(cases)))
         faults = [f"{v.test.where}: {v.test.test}: {f}" for v in found for f in v.faults]
         if faults:
             raise BundleRefusedError(faults)
@@ -111,8 +141,9 @@ class RuleDesk:
         actor: str,
         version: str = "",
     ) -> str:
-        """`propose` and `put` in one. Raises BundleRefusedError."""
-        return self.put(self.propose(packs, tests), state, actor, version)
+        """`propose` and `put` in one, soon enough for an answer: what came with the program and
+        has not changed is not tested again. Raises BundleRefusedError."""
+        return self.put(self.propose(packs, tests, unchanged=False), state, actor, version)
 
     def move(self, prefix: str, state: State) -> str:
         """A stored bundle into another state; its hash. `installed` is what we came with.

@@ -12,6 +12,7 @@ import structlog
 
 from roadcall.settings import Settings
 from rules.bundle import Bundle, BundleError, builtin_packs, pack_texts, read_bundle
+from rules.cohorts import cohort_texts
 from rules.switch import Bundles
 from store import rule_bundles
 from store.database import Connection, Pool, UnknownRowError, transaction
@@ -31,6 +32,8 @@ class Library:
     def __init__(self, settings: Settings) -> None:
         self._texts = installed_packs(settings)
         self.installed = read_bundle(self._texts)
+        #: Titles of the rules that the dispatcher asks and no bundle says.
+        self.scheduled = cohort_texts(*settings.cohort_path)
         self._known: dict[str, Bundle] = {self.installed.hash: self.installed}
         self._unreadable: set[str] = set()
         self._bundles: dict[str, Bundles] = {}
@@ -76,7 +79,7 @@ class RuleTexts(Mapping[str, Mapping[str, str]]):
 
     def __init__(self, pool: Pool, library: Library) -> None:
         self._pool, self._library = pool, library
-        self._titles = _titles(library.installed)
+        self._titles = {**library.scheduled, **_titles(library.installed)}
 
     def __getitem__(self, rule_id: str) -> Mapping[str, str]:
         if rule_id not in self._titles:

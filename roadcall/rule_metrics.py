@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from prometheus_client import Gauge
 
 from model.signals import SignalTable
+from roadcall.arrival import arrival_table
 from roadcall.pipeline import VehicleMemory
 from rules.applicability import Standing, standings
 from rules.bundle import Bundle
@@ -44,7 +45,7 @@ class Applicability:
             VEHICLES.labels(rule, standing.value).set(count)
 
     def _kind(self, bundle: Bundle, memory: VehicleMemory) -> tuple[int, int]:
-        plan, table = bundle.plan(memory.vehicle), memory.decoder.plan.table
+        plan, table = bundle.plan(memory.vehicle), arrival_table(memory.decoder.plan.table)
         key = id(plan), id(table)
         if key not in self._found:
             names = frozenset(table.names)

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Folders with further vehicle profiles, separated by ':'."""
     rule_path: Paths = ()
     """Further rule packs, separated by ':'."""
+    cohort_path: Paths = ()
+    """Files that change or add scheduled rules (TOML, as rules/packs/cohorts.toml), by ':'."""
     maintenance_path: Paths = ()
     """Further maintenance programmes (TOML files), separated by ':'."""
     lateness_s: float = Field(30.0, gt=0)
@@ -53,6 +55,11 @@ class Settings(BaseSettings):
     """An alert older than this on arrival opens no rescue case; None = as the profile says."""
     assess_every_s: float = Field(60.0, gt=0)
     """How soon a service is looked at again."""
+    routing_url: str | None = Field(None, pattern=r"^https?://[^\s?#]+$", max_length=500)
+    """A routing engine that speaks OSRM's table service; None = great circle x factor."""
+    routing_profile: str = Field("driving", pattern=r"^[A-Za-z0-9_-]+$", max_length=50)
+    routing_timeout_s: float = Field(1.0, gt=0, le=10)
+    """A rescue waits so long for it, once; then the great circle counts."""
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
     webhook_events: bool = False
@@ -64,7 +71,8 @@ class Settings(BaseSettings):
     max_batch_frames: int = Field(100_000, ge=1)
     max_body_bytes: int = Field(8_000_000, ge=1_000)
     max_inflated_bytes: int = Field(8_000_000, ge=1_000)
-    max_future_s: float = Field(60.0, ge=0)
+    max_future_s: float = Field(32_400.0, ge=0)
+    """An upload further ahead of our clock is refused; from 60 s on it counts as of its arrival."""
     take_records: int = Field(200, ge=1)
     """Uploads one transaction takes at most."""
     pushed_batch_days: int = Field(35, ge=1)

@@ -14,8 +14,9 @@ from decoders.decode import Decoder
 from decoders.plan import cached_plan
 from dispatch.delivery import Sender
 from dispatch.log_sink import LogSender
+from dispatch.osrm import OsrmRouter
 from dispatch.webhook import WebhookSender
-from model.clock import NS
+from model.clock import NS, Clock
 from model.suppression import STORM, STORM_TEXT
 from model.vehicle import Vehicle
 from roadcall.owner import Owner
@@ -79,10 +80,10 @@ def bundle_of(settings: Settings) -> Bundle:
     return load_bundle(*builtin_packs(), *settings.rule_path)
 
 
-def rule_texts(bundle: Bundle) -> dict[str, dict[str, str]]:
+def rule_texts(bundle: Bundle, *cohort_path: Path) -> dict[str, dict[str, str]]:
     """Each rule's title, as people read it."""
     titles = {r.id: {"zh": r.text.zh.title, "en": r.text.en.title} for r in bundle.rules}
-    return titles | {STORM: STORM_TEXT} | cohort_texts()
+    return titles | {STORM: STORM_TEXT} | cohort_texts(*cohort_path)
 
 
 def senders(settings: Settings) -> list[Sender]:
@@ -97,6 +98,18 @@ def senders(settings: Settings) -> list[Sender]:
 
         made.append(KafkaEvents(settings.kafka, settings.event_topic, settings.partitions))
     return [*made, LogSender()]
+
+
+def router(settings: Settings, clock: Clock) -> OsrmRouter | None:
+    """The routing engine, if one is set."""
+    if settings.routing_url is None:
+        return None
+    return OsrmRouter(
+        settings.routing_url,
+        clock,
+        profile=settings.routing_profile,
+        timeout_s=settings.routing_timeout_s,
+    )
 
 
 def register_sinks(settings: Settings, pool: Pool) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from model.catalogue import split_element
@@ -19,6 +20,8 @@ from rules.expression import ANY, derived_of, universe
 from rules.fact_nodes import Since
 from rules.facts import Closed, Done, VehicleFacts
 from rules.nodes import Code, Count, Span, walk_nodes
+from rules.pack import Rule
+from rules.plan import Instance, misfits
 from rules.window_spans import span_of
 from rules.windows import Window
 
@@ -72,6 +75,35 @@ def standings(bundle: Bundle, vehicle: Vehicle, names: Collection[str]) -> dict[
         if able or instance.rule_id not in found:
             found[instance.rule_id] = Standing.APPLICABLE if able else Standing.SIGNAL_MISSING
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule towards one vehicle: its standing; what of the vehicle it is not for; signals it
+    asks for that the vehicle's profile does not have."""
+
+    standing: Standing
+    misfits: Mapping[str, str]
+    missing: tuple[str, ...]
+
+
+def reason(bundle: Bundle, rule: Rule, vehicle: Vehicle, names: Collection[str]) -> Reason:
+    """Why a rule of the bundle can, or cannot, say anything about a vehicle; as `standings`."""
+    instances = [i for i in bundle.plan(vehicle).instances if i.rule_id == rule.id]
+    asked = {name for instance in instances for name in signals_of(instance)}
+    sent = {split[0] if (split := split_element(name)) else name for name in names}
+    missing = tuple(sorted(asked - sent))
+    return Reason(standings(bundle, vehicle, names)[rule.id], misfits(rule, vehicle), missing)
+
+
+def signals_of(instance: Instance) -> set[str]:
+    """Names of all signals an instance asks for, arrays by their own name."""
+    inputs = {*instance.signals, *(a.signal for a in instance.absents)}
+    inputs |= {signal for window in instance.windows for signal in window.inputs.signals}
+    segments = [window.segment for window in instance.windows if window.segment]
+    inputs |= {signal for segment in segments for signal in segment.inputs.signals}
+    places = {derived_of()[i][1] if i in derived_of() else i for i in inputs}
+    return {universe()[i] for i in places if i > 0}
 
 
 def tally(vehicles: Iterable[Mapping[str, Standing]]) -> Counter[tuple[str, Standing]]:

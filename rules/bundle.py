@@ -76,6 +76,11 @@ def builtin_packs() -> list[Path]:
     return sorted(Path(str(files("rules.packs"))).glob("*.yaml"))
 
 
+def builtin_tests() -> list[Path]:
+    """The test files of these packs, of the same names."""
+    return sorted(Path(str(files("rules.packs"))).glob("tests/*.yaml"))
+
+
 def load_bundle(*paths: Path) -> Bundle:
     """The given packs, or the built-in ones. Raises `BundleError` naming every fault."""
     return read_bundle(pack_texts(paths or builtin_packs()))

@@ -1,6 +1,7 @@
 """Rules that no vehicle's memory can hold: months of silence, work orders, a whole model. Data.
 
-File: rules/packs/cohorts.toml. The dispatcher asks the database (roadcall/dispatcher_cohorts.py).
+Files: rules/packs/cohorts.toml and the operator's own. The dispatcher asks the database
+(roadcall/dispatcher_cohorts.py).
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from model.errors import RoadcallError
 from model.record import Record
 from model.severity import Severity
 
@@ -33,19 +36,43 @@ class CohortRule(Record):
     source: str
 
 
+class CohortError(RoadcallError):
+    """A file of scheduled rules is wrong."""
+
+
 @cache
-def load_cohorts() -> tuple[CohortRule, ...]:
-    """Every one. Raises ValidationError when the file is wrong."""
+def load_cohorts(*paths: Path) -> tuple[CohortRule, ...]:
+    """The built-in ones, and an operator's: a table of the same id changes what it names, its
+    params one by one. Raises CohortError naming file and rule."""
     tables = tomllib.loads(files("rules.packs").joinpath("cohorts.toml").read_text("utf-8"))
-    return tuple(CohortRule.model_validate({"id": name, **row}) for name, row in tables.items())
+    found = {name: CohortRule.model_validate({"id": name, **row}) for name, row in tables.items()}
+    asked = {rule.query: rule.params.keys() for rule in found.values()}
+    for path in paths:
+        for name, row in _read(path).items():
+            try:
+                rule = _changed(found.get(name), name, row)
+            except (ValidationError, TypeError, AttributeError) as error:
+                raise CohortError(f"{path.name}: {name}: {error}") from None
+            if rule.params.keys() != asked[rule.query]:
+                wanted = ", ".join(sorted(asked[rule.query]))
+                raise CohortError(f"{path.name}: {name}: params of {rule.query} are {wanted}")
+            found[name] = rule
+    return tuple(found.values())
 
 
-@cache
-def cohort_ids() -> frozenset[str]:
-    """Rule ids of alerts that no bundle says."""
-    return frozenset(rule.id for rule in load_cohorts())
+def _read(path: Path) -> dict[str, Any]:  # TOML has no closed type
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CohortError(f"{path.name}: {error}") from None
 
 
-def cohort_texts() -> dict[str, dict[str, str]]:
+def _changed(known: CohortRule | None, name: str, row: dict[str, Any]) -> CohortRule:
+    before = known.model_dump() if known else {"id": name}
+    params = {**(known.params if known else {}), **row.get("params", {})}
+    return CohortRule.model_validate({**before, **row, "params": params})
+
+
+def cohort_texts(*paths: Path) -> dict[str, dict[str, str]]:
     """Each rule's title, as people read it."""
-    return {rule.id: {"zh": rule.zh, "en": rule.en} for rule in load_cohorts()}
+    return {rule.id: {"zh": rule.zh, "en": rule.en} for rule in load_cohorts(*paths)}

@@ -7,7 +7,7 @@ rule of almost every upload.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,8 +73,17 @@ def sight_of(rules: VehicleRules, frontier_ns: int, *, arrays: bool) -> Sight:
     )
 
 
-def find(plan: Plan, rules: VehicleRules, frontier_ns: int, watermark_ns: int) -> Iterator[Finding]:
-    """Look closer at every rule that is busy or could become true."""
+def find(
+    plan: Plan,
+    rules: VehicleRules,
+    frontier_ns: int,
+    watermark_ns: int,
+    begins: Mapping[str, int] | None = None,
+) -> Iterator[Finding]:
+    """Look closer at every rule that is busy or could become true.
+
+    `begins`: rules that judge nothing before a moment.
+    """
     sight = sight_of(rules, frontier_ns, arrays=plan.array_ns > 0)
     bounds = Bounds(sight, rules.ledger)
     views = Views(rules.ledger, rules.chunks, frontier_ns)
@@ -94,7 +103,10 @@ def find(plan: Plan, rules: VehicleRules, frontier_ns: int, watermark_ns: int) -
             course = chart(instance, timeline, releases(instance, key[1], rules.facts))
             end = len(timeline.points)
             cut = int(np.searchsorted(timeline.points, watermark_ns))
-            after, sure = course.walk(before, slice(0, cut), watermark_ns - 1)
+            first = 0
+            if begins and instance.rule_id in begins:
+                first = min(cut, int(np.searchsorted(timeline.points, begins[instance.rule_id])))
+            after, sure = course.walk(before, slice(first, cut), watermark_ns - 1)
             ahead, likely = course.walk(after, slice(cut, end), frontier_ns)
             counted = tuple(_recent(timeline, i, watermark_ns) for i in range(len(instance.counts)))
             after = replace(after, counted=counted)

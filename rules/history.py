@@ -9,8 +9,8 @@ overlap the range and are not found again are retracted. Above the watermark the
 How far left: the longest hold, gap and clear time of the vehicle's rules before the late sample,
 moved further left where that would cut through the pending or clearing of a stored alert. An alert
 that fired before the start is taken over as it is stored; one that started less than
-`EXACT_NS` before is run again from its own start. Counts over long windows are not re-read: what
-was counted before the start is taken over from memory.
+`EXACT_NS` before is run again from its own start, and so are the tenths of windows and the trips
+that the late sample belongs to. What was counted before the start is taken over from memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rules.plan import Instance, Plan
 from rules.samples import cut_upload
 from rules.state import RuleState, RuleStep, fresh_state
 from rules.telling import Voice, reconcile
-from rules.window_memory import ledger_at
+from rules.window_memory import Ledger, begun_before, ledger_at, trips_known_from
 
 EXACT_NS = 3600 * 10**9
 _TICK_NS = 1000
@@ -60,11 +60,22 @@ class StoredAlert:
 
 
 def history_start(
-    bundle: Bundle, vehicle: Vehicle, late_from_ns: int, stored: Sequence[StoredAlert]
+    bundle: Bundle,
+    vehicle: Vehicle,
+    late_from_ns: int,
+    stored: Sequence[StoredAlert],
+    ledger: Ledger | None = None,
 ) -> int:
-    """From where frames must be read. `stored`: the vehicle's alerts not cleared long before."""
+    """From where frames must be read. `stored`: the vehicle's alerts not cleared long before.
+
+    With `ledger`, what windows remember, from the beginning of the tenths and trips that late
+    samples belong to, where that is less than `EXACT_NS` before.
+    """
     plan = bundle.plan(vehicle)
     start_ns = late_from_ns - max((i.reach_ns for i in plan.instances), default=0)
+    for begun_ns in begun_before(plan.windows, ledger, late_from_ns) if ledger else ():
+        if late_from_ns - EXACT_NS <= begun_ns < start_ns:
+            start_ns = begun_ns
     moved = True
     while moved:
         moved = False
@@ -105,28 +116,31 @@ def rebuild(
     batches: Iterable[tuple[SignalBatch, Sequence[CodeReport]]],
     start_ns: int,
     stored: Sequence[StoredAlert],
+    floors: Mapping[str, int] | None = None,
 ) -> Step:
     """Evaluate stored history from `start_ns` to the newest sample with fresh memory.
 
     `rules` is the live memory (after the late upload), `batches` everything stored from `start_ns`
-    on in any order, `stored` the vehicle's alerts that overlap it.
+    on in any order, `stored` the vehicle's alerts that overlap it. `floors`: rules that judge
+    nothing before a moment; alerts that were over by then stay as they are.
     """
     plan, end_ns = bundle.plan(vehicle), rules.watermark_ns
     cuts = [cut_upload(plan, s, r, start_ns, rules.newest_ns) for s, r in batches]
-    past = [alert for alert in stored if alert.overlaps(start_ns, end_ns)]
+    begins = _begins(plan, rules, start_ns, floors or {})
+    past = [a for a in stored if a.overlaps(begins.get(a.rule_id, start_ns), end_ns)]
     # What windows have not taken in yet stays in sight where the run starts after it.
     unfolded = rules.chunks if start_ns > rules.ledger.folded_ns else ()
     fresh = VehicleRules(
         newest_ns=rules.newest_ns,
         watermark_ns=start_ns,
         received_ns=rules.received_ns,
-        states=_seeds(plan, rules, past, start_ns),
+        states=_seeds(plan, rules, past, start_ns, begins),
         chunks=(*(cut.chunk for cut in cuts if cut.chunk is not None), *unfolded),
         ledger=ledger_at(plan.windows, rules.ledger, start_ns),
         facts=rules.facts,
     )
     told_ns = [step.at_ns for state in rules.states.values() for step in state.told]
-    findings = list(find(plan, fresh, max([rules.newest_ns, *told_ns]), end_ns))
+    findings = list(find(plan, fresh, max([rules.newest_ns, *told_ns]), end_ns, begins))
     live, findings = _live(plan, rules, findings, past, vehicle.vin)
     account = _Account(plan, vehicle.vin, past, end_ns)
     for finding in findings:
@@ -138,10 +152,26 @@ def rebuild(
     return Step(after, tuple(transitions), replaced=replaced)
 
 
+def _begins(
+    plan: Plan, rules: VehicleRules, start_ns: int, floors: Mapping[str, int]
+) -> dict[str, int]:
+    """From where rules judge that do not from the start: given floors, or a trip half seen."""
+    begins = {rule_id: floor_ns for rule_id, floor_ns in floors.items() if floor_ns > start_ns}
+    for instance in plan.instances:
+        known_ns = trips_known_from(instance.windows, rules.ledger, start_ns)
+        if known_ns > begins.get(instance.rule_id, start_ns):
+            begins[instance.rule_id] = known_ns
+    return begins
+
+
 def _seeds(
-    plan: Plan, rules: VehicleRules, past: Sequence[StoredAlert], start_ns: int
+    plan: Plan,
+    rules: VehicleRules,
+    past: Sequence[StoredAlert],
+    start_ns: int,
+    begins: Mapping[str, int],
 ) -> dict[Key, RuleState]:
-    """Rule states at the start: alerts open then, and what was counted before."""
+    """Rule states where they begin: alerts open then, and what was counted before."""
     seeds: dict[Key, RuleState] = {}
     for key, state in rules.states.items():
         instance = _instance(plan, *key)
@@ -150,13 +180,14 @@ def _seeds(
             seeds[key] = state_for(instance, replace(fresh_state(instance), counted=counted))
     for alert in past:
         instance = _instance(plan, alert.rule_id, alert.instance)
-        if instance is None or alert.fired_ns >= start_ns:
+        begin_ns = begins.get(alert.rule_id, start_ns)
+        if instance is None or alert.fired_ns >= begin_ns:
             continue
         key = (alert.rule_id, alert.instance)
         known = rules.states.get(key)
-        opened = _opened(alert, known.open if known else None, start_ns)
+        opened = _opened(alert, known.open if known else None, begin_ns)
         base = seeds.get(key) or fresh_state(instance)
-        seeds[key] = replace(base, open=opened, known_ns=start_ns)
+        seeds[key] = replace(base, open=opened, known_ns=begin_ns)
     return seeds
 
 

@@ -302,7 +302,7 @@ def _arriving(bundle: Bundle, test: PackTest, drive: Log) -> list[AlertTransitio
         rules, said = step.rules, [*said, *step.transitions]
         if step.late_from_ns is not None:
             stored = as_stored(outcome(said).values())
-            start = history_start(bundle, car, step.late_from_ns, stored)
+            start = history_start(bundle, car, step.late_from_ns, stored, rules.ledger)
             step = rebuild(bundle, rules, car, sent, start, stored)
             rules, said = step.rules, [*said, *step.transitions]
     end = tick(bundle, rules, car, rules.received_ns + LATENESS_NS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -186,22 +186,26 @@ def _windowed(windows: Iterable[Window]) -> dict[int, int]:
 
 def applies(rule: Rule, vehicle: Vehicle) -> bool:
     """Whether a rule is for this vehicle."""
+    return not misfits(rule, vehicle)
+
+
+def misfits(rule: Rule, vehicle: Vehicle) -> dict[str, str]:
+    """What of a vehicle a rule is not for, by field."""
     wanted = rule.applies_to
     years = wanted.model_years
-    if years is not None and not years[0] <= vehicle.model_year <= years[1]:
-        return False
-    return all(
-        not allowed or value in allowed
-        for allowed, value in (
-            (wanted.powertrain, vehicle.powertrain),
-            (wanted.brand, vehicle.brand),
-            (wanted.model, vehicle.model),
-            (wanted.battery_chemistry, vehicle.battery_chemistry),
-            (wanted.profile, vehicle.profile),
-            (wanted.region, vehicle.region),
-            (wanted.use, vehicle.use),
-        )
+    fields: tuple[tuple[str, Collection[str], str], ...] = (
+        ("powertrain", wanted.powertrain, vehicle.powertrain),
+        ("brand", wanted.brand, vehicle.brand),
+        ("model", wanted.model, vehicle.model),
+        ("battery_chemistry", wanted.battery_chemistry, vehicle.battery_chemistry),
+        ("profile", wanted.profile, vehicle.profile),
+        ("region", wanted.region, vehicle.region),
+        ("use", wanted.use, vehicle.use),
     )
+    found = {name: value for name, allowed, value in fields if allowed and value not in allowed}
+    if years is not None and not years[0] <= vehicle.model_year <= years[1]:
+        found["model_year"] = str(vehicle.model_year)
+    return found
 
 
 def thresholds_for(rule: Rule, vehicle: Vehicle) -> dict[str, float]:

@@ -51,8 +51,6 @@ class Switched:
     rules: VehicleRules
     finishing: dict[str, str]
     transitions: tuple[AlertTransition, ...]
-    #: Whether alerts begin or end otherwise than before.
-    judges: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,8 +133,7 @@ def switch(
     # A rule's instances stand and fall together: the others of a finishing rule keep theirs too.
     states |= {k: s for k, s in rules.states.items() if k[0] in still}
     moved = replace(rules, states=states, chunks=(), due_ns=0)
-    judges = bool(change.added or change.removed or change.changed)
-    return Switched(moved, still, tuple(closed), judges)
+    return Switched(moved, still, tuple(closed))
 
 
 def finished(rules: VehicleRules, finishing: Finishing) -> dict[str, str]:

@@ -23,6 +23,8 @@ from rules.windows import Window
 #: How far the watermark runs ahead before windows are folded. Ours: half of what an upload costs
 #: would be folding once a minute; the samples kept are five times those above the watermark.
 FOLD_NS = 120 * 10**9
+#: At the start of a run through history: what is true there became true before it.
+_BEGUN: Cells = {CARRY: (1,)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +95,43 @@ def cells_from_memory(rows: Iterable[list[int]]) -> Cells:
     return cells
 
 
+def begun_before(windows: Iterable[Window], ledger: Ledger, late_ns: int) -> list[int]:
+    """Where the remembered cells begin that samples of a moment belong to, one a window, and before
+    that what held then. A run through history that starts there leaves no sample out.
+    """
+    begun = []
+    for window in windows:
+        places = [
+            place
+            for key, cells in ledger.cells.items()
+            if key.partition("/")[0] == window.key
+            for place in cells
+            if place >= 0
+        ]
+        gap_ns = 2 * window.inputs.max_gap_ns
+        if window.segment is not None:
+            begun.append(max((p for p in places if p <= late_ns), default=late_ns) - gap_ns)
+        elif window.cell_ns and late_ns // window.cell_ns in places:
+            begun.append(late_ns // window.cell_ns * window.cell_ns - gap_ns)
+    return begun
+
+
+def trips_known_from(windows: Iterable[Window], ledger: Ledger, start_ns: int) -> int:
+    """From where a run through history knows each trip from its beginning; 0 = all along.
+
+    Of trips before the last one only those are known that a window remembers.
+    """
+    known_ns = 0
+    for window in windows:
+        name = window.segment.name if window.segment is not None else ""
+        found = ledger.cells.get(name, {}).get(CARRY)
+        if found is not None and found[0] >= start_ns:
+            kept = (c for k, c in ledger.cells.items() if k.partition("/")[0] == window.key)
+            places = [place for cells in kept for place in cells if place >= start_ns]
+            known_ns = max(known_ns, min([found[0], *places]))
+    return known_ns
+
+
 def ledger_at(windows: Iterable[Window], ledger: Ledger, start_ns: int) -> Ledger:
     """Memory for a run through history that starts before the fold.
 
@@ -103,29 +142,39 @@ def ledger_at(windows: Iterable[Window], ledger: Ledger, start_ns: int) -> Ledge
         return ledger
     after: dict[str, Cells] = {}
     for window in windows:
+        next_ns = ledger.folded_ns
         if window.segment is not None:
             name = window.segment.name
             found = ledger.cells.get(name, {}).get(CARRY)
             if found is not None and found[0] < start_ns:
                 over = found[2] if found[1] < start_ns else 0
                 after[name] = {CARRY: (found[0], min(found[1], start_ns), over)}
+            elif found is not None:
+                next_ns = min(next_ns, found[0])
+        if window.kind == "onsets":
+            after[window.key] = dict(_BEGUN)
         for key, cells in ledger.cells.items():
             if key.partition("/")[0] == window.key:
-                kept = _cells_at(window, cells, start_ns, ledger.folded_ns)
+                kept = _cells_at(window, cells, start_ns, next_ns)
                 if kept:
                     after[key] = kept
     return Ledger(start_ns, cells=after)
 
 
-def _cells_at(window: Window, cells: Cells, start_ns: int, folded_ns: int) -> Cells:
+def _cells_at(window: Window, cells: Cells, start_ns: int, next_ns: int) -> Cells:
+    """Cells of before the start. `next_ns`: where the next trip begins at the latest, or the fold
+    is: a trip that is not over at the start ends before it."""
     if CARRY in cells and window.kind != "onsets":
         old = window.kind == "samples" or cells[CARRY][0] < start_ns
         return {CARRY: cells[CARRY]} if old else {}
     size = 1 if window.segment is not None else window.cell_ns
     kept = {place: cell for place, cell in cells.items() if 0 <= place * size < start_ns}
     if kept:
-        newest = max(kept)
-        end_ns = folded_ns if window.segment is not None else (newest + 1) * size
+        following = [place for place in cells if place >= start_ns]
+        trip_ns = min([next_ns, *following])
+        end_ns = trip_ns if window.segment is not None else (max(kept) + 1) * size
         if end_ns > start_ns:
-            kept[SKIP] = (min(end_ns, folded_ns),)
+            kept[SKIP] = (min(end_ns, next_ns),)
+    if window.kind == "onsets":
+        kept |= _BEGUN
     return kept

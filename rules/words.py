@@ -12,6 +12,7 @@ from model.alerts import REMOVED, AlertState
 from model.catalogue import catalogue
 from model.clock import NS
 from model.severity import Severity
+from rules.applicability import Reason, Standing
 from rules.pack import Level, Rule, Text
 
 Language = Literal["zh", "en"]
@@ -47,6 +48,19 @@ SAYS: dict[str, dict[Language, str]] = {
     "removed": {
         "zh": "{changed} 关闭：规则已删除。",
         "en": "Closed at {changed}: its rule was removed.",
+    },
+    "applicable": {"zh": "适用于本车。", "en": "It applies to this vehicle."},
+    "applicable_partly": {
+        "zh": "适用于本车，但车型配置缺少信号：{}。",
+        "en": "It applies to this vehicle, though its profile has no {}.",
+    },
+    "not_applicable": {
+        "zh": "不适用于本车：规则不针对 {}。",
+        "en": "It does not apply to this vehicle: it is not for {}.",
+    },
+    "signal_missing": {
+        "zh": "对本车无法判断：车型配置缺少信号 {}。",
+        "en": "It can say nothing about this vehicle: its profile has no {}.",
     },
     "unknown": {"zh": "当前规则包中没有规则 {}。", "en": "The rules at hand do not have {}."},
 }
@@ -119,6 +133,17 @@ def alert_in_words(told: Told, rule: Rule | None, language: Language) -> list[st
         lines.append(says["thresholds"].format(", ".join(listed)))
     ended = "removed" if told.reason == REMOVED else f"state_{told.state}"
     return [*lines, says[ended].format(**times)]
+
+
+def reason_in_words(reason: Reason, language: Language) -> str:
+    """Whether a rule applies to a vehicle, and why not."""
+    key: str = reason.standing
+    named = list(reason.missing)
+    if reason.standing is Standing.NOT_APPLICABLE:
+        named = [f"{field} {value}".rstrip() for field, value in reason.misfits.items()]
+    elif reason.standing is Standing.APPLICABLE and named:
+        key = "applicable_partly"
+    return SAYS[key][language].format(", ".join(named))
 
 
 def text_of(rule: Rule, language: Language) -> Text:

@@ -8,16 +8,19 @@ vehicles do not exist.
 from __future__ import annotations
 
 import tomllib
+from datetime import date
 from importlib.resources import files
 
 import numpy as np
 
+from model.masters import CertificateSpan, Person
 from model.vehicle import RescueUnit, Station, Vehicle
 from simulators.motion import METRES_PER_DEGREE
 
 _VALUES = {c: int(c) for c in "0123456789"} | dict(
     zip("ABCDEFGHJKLMNPRSTUVWXYZ", [*range(1, 9), 1, 2, 3, 4, 5, 7, 9, *range(2, 10)], strict=True)
 )
+TRAINED_ON = date(2024, 1, 1)
 _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 #: (descriptor in the VIN, model, placard in kPa)
 _MODELS = {
@@ -74,12 +77,23 @@ def rescue_units() -> tuple[RescueUnit, ...]:
         units.append(
             RescueUnit(
                 **row,
+                crew=frozenset({row["unit_id"] + "-P1"}),
                 on_duty=True,
                 latitude_deg=round(home.latitude_deg + north / METRES_PER_DEGREE, 6),
                 longitude_deg=round(home.longitude_deg + east / metres_east, 6),
             )
         )
     return tuple(units)
+
+
+def trained_crew(unit: RescueUnit) -> tuple[Person, ...]:
+    """Who rides a unit; where it is for high voltage they are certified."""
+    spans = [CertificateSpan(kind="high_voltage", valid_from=TRAINED_ON)]
+    certificates = tuple(spans if "hv" in unit.capabilities else ())
+    return tuple(
+        Person(person_id=p, station_id=unit.station_id, role="crew", certificates=certificates)
+        for p in sorted(unit.crew)
+    )
 
 
 def _table() -> dict[str, list[dict]]:  # type: ignore[type-arg]

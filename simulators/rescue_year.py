@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from model.vehicle import RescueUnit, Station, Vehicle, Zone
-from simulators.masters import check_digit
+from simulators.masters import check_digit, trained_crew
 
 STATIONS, UNITS, RESCUES, VEHICLES = 1000, 500, 8156, 2000
 #: Where the stations lie: centres of traffic in a box of 20 x 20 degrees.
@@ -39,6 +39,8 @@ class Breakdown:
     #: When somebody confirms it, when the driver gives up waiting (never for most).
     confirm_s: float
     cancel_s: float | None
+    #: When somebody acknowledges its alert at the desk (never for most).
+    acknowledge_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,13 @@ class RescueYear:
         centres = [(chance.uniform(0, BOX_DEG), chance.uniform(0, BOX_DEG)) for _ in range(CENTRES)]
         self.stations = tuple(self._station(chance, n, centres) for n in range(STATIONS))
         self.units = tuple(self._unit(chance, n) for n in range(UNITS))
+        self.crews = tuple(p for unit in self.units for p in trained_crew(unit))
         self.vehicles = tuple(_vehicle(n) for n in range(VEHICLES))
 
     def breakdowns(self) -> Iterator[Breakdown]:
         """In the order of time; nights are quieter than days."""
         chance = random.Random(f"{self._seed}/breakdowns")  # noqa: S311
+        desk = random.Random(f"{self._seed}/desk")  # noqa: S311
         moments = sorted(self._moment(chance) for _ in range(self._rescues))
         for number, at in enumerate(moments):
             station = self.stations[chance.randrange(STATIONS)]
@@ -84,6 +88,7 @@ class RescueYear:
             )
             source = chance.choices(("alert", "driver", "call_centre"), (2, 3, 5))[0]
             thermal = chance.random() < 0.004
+            asleep_s = desk.uniform(180, 900) if desk.random() < 0.1 else 0.0
             yield Breakdown(
                 number=number,
                 at=at,
@@ -92,8 +97,9 @@ class RescueYear:
                 source=source,
                 severity=4 if thermal or chance.random() < 0.05 else 3,
                 thermal=thermal,
-                confirm_s=chance.uniform(10, 170),
+                confirm_s=max(chance.uniform(10, 170), asleep_s),
                 cancel_s=chance.uniform(30, 2400) if chance.random() < 0.04 else None,
+                acknowledge_s=desk.uniform(5, 400) if desk.random() < 0.4 else None,
             )
 
     def answer(self, case: int, unit_id: str) -> Answer:
@@ -138,6 +144,7 @@ class RescueYear:
             station_id=home.station_id,
             name=f"{number} 号救援车",
             capabilities=frozenset(skills),
+            crew=frozenset({f"ru{number:03}-p"}),
             on_duty=True,
             latitude_deg=home.latitude_deg,
             longitude_deg=home.longitude_deg,

@@ -143,18 +143,18 @@ def snooze(conn: Connection, alert_id: uuid.UUID, until: datetime) -> bool:
     return changed.rowcount == 1
 
 
-def claim_snoozed(conn: Connection, now: datetime) -> list[tuple[uuid.UUID, bool]]:
-    """Alerts that were put off until now: whether each is new again, or over meanwhile."""
+def claim_snoozed(conn: Connection, now: datetime) -> list[uuid.UUID]:
+    """Alerts that were put off until now: each is new again, unless it is over meanwhile."""
     rows = conn.execute(
-        "update alert a set snoozed_until = null, grouped = false,"
+        "update alert a set snoozed_until = null, grouped = false, watched = false,"
         " handling = case when a.handling = 'acknowledged' and a.state in ('firing', 'stale')"
         "   then 'new' else a.handling end"
         " from (select alert_id from alert where snoozed_until <= %s limit 200"
         "   for update skip locked) s where a.alert_id = s.alert_id"
-        " returning a.alert_id, a.handling = 'new'",
+        " returning a.alert_id",
         [now],
     )
-    return [(uuid.UUID(str(alert)), bool(new)) for alert, new in rows]
+    return [uuid.UUID(str(row[0])) for row in rows]
 
 
 def expire(conn: Connection, stale_before: datetime, now: datetime) -> list[uuid.UUID]:

@@ -39,12 +39,12 @@ select t.alert_id, v.vehicle_id, t.rule_id, t.rule_version, t.instance, t.severi
     t.history, t.started_at, t.fired_at, t.changed_at,
     case when t.state = 'cleared' then t.changed_at end, t.evidence, t.evidence_at, t.thresholds,
     t.bundle_hash, t.profile_hash, t.reason, t.lead_s
-from unnest(%s::uuid[], %s::text[], %s::text[], %s::int[], %s::text[], %s::smallint[], %s::text[],
-            %s::bool[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::jsonb[],
-            %s::timestamptz[], %s::jsonb[], %s::text[], %s::text[], %s::text[], %s::float8[])
-    as t (alert_id, vin, rule_id, rule_version, instance, severity, state, history, started_at,
-          fired_at, changed_at, evidence, evidence_at, thresholds, bundle_hash, profile_hash,
-          reason, lead_s)
+from unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::int[], %s::text[], %s::smallint[],
+            %s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::jsonb[],
+            %s::timestamptz[], %s::jsonb[], %s::bool[], %s::text[], %s::text[], %s::float8[])
+    as t (bundle_hash, alert_id, vin, rule_id, rule_version, instance, severity, state, started_at,
+          fired_at, changed_at, evidence, evidence_at, thresholds, history, profile_hash, reason,
+          lead_s)
 join vehicle v using (vin)
 order by t.alert_id
 on conflict (alert_id) do update set
@@ -56,6 +56,10 @@ on conflict (alert_id) do update set
      excluded.reason, excluded.lead_s),
     history = a.history and excluded.history,
     grouped = a.grouped and excluded.severity <= a.severity
+"""
+WRITE_MEMORY = """
+insert into alert_memory (alert_id, since_ns, memory)
+select * from unnest(%s::uuid[], %s::bigint[], %s::jsonb[]) on conflict do nothing
 """
 
 
@@ -114,14 +118,21 @@ def write(conn: Connection, transitions: Iterable[AlertTransition]) -> list[uuid
     for t in transitions:
         told.setdefault(t.alert_id, []).append(t)
     if told:
-        rows = [_row(steps[-1], all(t.history for t in steps)) for steps in told.values()]
+        rows = []
+        for steps in told.values():
+            history, last = all(t.history for t in steps), steps[-1]
+            rows.append((*told_columns(last), history, last.profile_hash, last.reason, last.lead_s))
         conn.execute(WRITE, [list(column) for column in zip(*rows, strict=True)])
+    kept = [(t.alert_id, *t.memory) for steps in told.values() for t in steps if t.memory]
+    if kept:  # the first one of an alert stays
+        conn.execute(WRITE_MEMORY, [list(column) for column in zip(*kept, strict=True)])
     return list(told)
 
 
-def _row(t: AlertTransition, history: bool) -> tuple[object, ...]:
-    """One row of WRITE."""
+def told_columns(t: AlertTransition) -> tuple[object, ...]:
+    """What both tables of alerts keep, from `bundle_hash` to `thresholds` (see WRITE)."""
     return (
+        t.bundle_hash,
         t.alert_id,
         t.vin,
         t.rule_id,
@@ -129,17 +140,12 @@ def _row(t: AlertTransition, history: bool) -> tuple[object, ...]:
         t.instance,
         int(t.severity),
         t.state,
-        history,
         utc(t.started_ns),
         utc(t.fired_ns),
         utc(t.at_ns),
         orjson.dumps(t.evidence).decode(),
         utc(t.worst_ns),
         orjson.dumps(t.thresholds).decode(),
-        t.bundle_hash,
-        t.profile_hash,
-        t.reason,
-        t.lead_s,
     )
 
 

@@ -53,6 +53,7 @@ update rescue_case set state = %(state)s, latitude_deg = %(latitude_deg)s,
 where case_id = %(case_id)s and version = %(version)s - 1
 """
 #: Rivals pass a locked row over instead of waiting for it.
+#: States stand in the text: the partial indexes over open cases serve no parameter.
 LOCK_ONE: LiteralString = " limit 1 for update of c skip locked"
 CLAIM: LiteralString = " order by c.requested_at" + LOCK_ONE
 CLAIM_WORST: LiteralString = " order by c.severity desc, c.requested_at" + LOCK_ONE
@@ -140,16 +141,12 @@ def claim_without_clock(conn: Connection, kind: str) -> RescueCase | None:
 
 def claim_confirmed(conn: Connection) -> RescueCase | None:
     """Of the cases that wait for a crew the most severe, of these the oldest, locked."""
-    return _first(_rows(conn, " where c.state = %s" + CLAIM_WORST, [CaseState.CONFIRMED]))
+    return _first(_rows(conn, " where c.state = 'confirmed'" + CLAIM_WORST, []))
 
 
 def claim_offered_before(conn: Connection, moment: datetime) -> RescueCase | None:
     """A case whose offer is older than that, locked."""
-    return _first(
-        _rows(
-            conn, " where c.state = %s and c.offered_at < %s" + CLAIM, [CaseState.OFFERED, moment]
-        )
-    )
+    return _first(_rows(conn, " where c.state = 'offered' and c.offered_at < %s" + CLAIM, [moment]))
 
 
 def claim_broadcast_over(conn: Connection, confirmed_before: datetime) -> RescueCase | None:

@@ -29,15 +29,23 @@ SIGNALS = (
     "state_of_charge_percent",
     "state_of_charge_bms_percent",
 )
-#: When nobody is heard, the silence is ours: it counts until anybody was heard last.
+#: When nobody is heard, the silence is ours: it counts until anybody was heard last. A parked car
+#: that only woke up between two silences is in the first one still: the same alert goes on.
 SILENT: LiteralString = """
 select s.vehicle_id, '' as instance, %(severity)s::int as severity,
-       s.received_at + h.hours * interval '1 h' as since,
+       coalesce(before.started_at, s.received_at + h.hours * interval '1 h') as since,
        jsonb_build_object('silent_after_h', h.hours) as evidence
 from vehicle_state s
 cross join lateral (
     select case when s.vals[array_position(s.signal_ids, %(speed_kmh)s::int)] > %(moving_kmh)s
         then %(moving_h)s::float8 else %(stopped_h)s::float8 end as hours) h
+left join lateral (
+    select a.started_at from alert a
+    where a.vehicle_id = s.vehicle_id and a.rule_id = %(rule)s and a.state = 'cleared'
+        and a.cleared_at >= s.received_at - %(contact_h)s * interval '1 h'
+        and not exists (select from trip t
+                        where t.vehicle_id = s.vehicle_id and t.ended_at > a.started_at)
+    order by a.started_at desc limit 1) before on true
 where s.received_at + h.hours * interval '1 h'
     <= least(%(now)s, (select max(received_at) from vehicle_state))
 """

@@ -33,6 +33,15 @@ class EndingCertificate(Record):
     valid_to: date
 
 
+class UnprovenUnit(Record):
+    """A unit that says it can, and whose crew does not prove it: it is not sent there."""
+
+    unit_id: str
+    station_id: str
+    crew_named: bool
+    missing: list[str]
+
+
 def gaps(
     conn: Connection,
     start: datetime,
@@ -80,6 +89,41 @@ def ending_certificates(
             "   and (n.valid_to is null or n.valid_to > c.valid_to))"
             " order by c.valid_to, p.person_id, c.kind",
             {"today": now, "days": days, "kinds": list(kinds), "station": station_id},
+        ).fetchall()
+
+
+def unproven_units(
+    conn: Connection,
+    now: datetime,
+    capabilities: Sequence[str],
+    certificates: Sequence[str],
+    station_id: str | None = None,
+) -> list[UnprovenUnit]:
+    """Units with these capabilities whose crews lack one of these certificates today.
+
+    Today is the station's own. Units of stations that have closed down are left out.
+    """
+    with conn.cursor(row_factory=class_row(UnprovenUnit)) as cur:
+        return cur.execute(
+            "select u.unit_id, u.station_id, u.crew <> '{}' as crew_named, m.missing"
+            " from rescue_unit u join station s using (station_id), lateral ("
+            "   select array_agg(wanted order by wanted) as missing"
+            "   from unnest(%(certificates)s::text[]) wanted where not exists ("
+            "     select from certificate c join person p using (person_id)"
+            "     where c.person_id = any(u.crew) and p.active and c.kind = wanted"
+            "     and c.valid_from <= (%(now)s::timestamptz at time zone s.time_zone)::date"
+            "     and (c.valid_to is null"
+            "       or c.valid_to >= (%(now)s::timestamptz at time zone s.time_zone)::date))) m"
+            " where s.active and u.capabilities @> %(capabilities)s::text[]"
+            " and m.missing is not null"
+            " and (%(station)s::text is null or u.station_id = %(station)s)"
+            " order by u.station_id, u.unit_id",
+            {
+                "now": now,
+                "capabilities": list(capabilities),
+                "certificates": list(certificates),
+                "station": station_id,
+            },
         ).fetchall()
 
 

@@ -10,6 +10,8 @@ import uuid
 from datetime import datetime
 from typing import LiteralString
 
+from pydantic import JsonValue
+
 from model.frames import FrameBatch
 from store import frame_block
 from store.database import Connection, UnknownRowError
@@ -58,7 +60,8 @@ COPY_BLOCKS: LiteralString = (
     " select b.block_id, b.vehicle_id, b.time, b.t_end, b.received_at, b.n, b.codec, b.frames"
     " from frame_block b where b.time < %(before)s and exists (select 1 from alert a"
     "   where a.vehicle_id = b.vehicle_id and a.state <> 'retracted'"
-    "   and b.t_end >= a.started_at - greatest(a.lead_s, %(margin)s) * interval '1 s'"
+    "   and b.t_end >= least(a.started_at - greatest(a.lead_s, %(margin)s) * interval '1 s', ("
+    "     select to_timestamp(m.since_ns / 1e9) from alert_memory m where m.alert_id = a.alert_id))"
     "   and b.time <= a.evidence_at + %(margin)s * interval '1 s')"
     " on conflict (block_id) do nothing"
 )
@@ -76,6 +79,18 @@ def window(conn: Connection, alert_id: uuid.UUID) -> tuple[int, datetime, dateti
     assert isinstance(vehicle_id, int)
     assert isinstance(starts, datetime) and isinstance(ends, datetime)
     return vehicle_id, starts, ends
+
+
+def memory(conn: Connection, alert_id: uuid.UUID) -> tuple[int, dict[str, JsonValue]] | None:
+    """What its rule remembered before it was raised, and the moment in ns its frames begin then."""
+    row = conn.execute(
+        "select since_ns, memory from alert_memory where alert_id = %s", [alert_id]
+    ).fetchone()
+    if row is None:
+        return None
+    since_ns, content = row
+    assert isinstance(since_ns, int) and isinstance(content, dict)
+    return since_ns, content
 
 
 def frames(

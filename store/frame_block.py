@@ -5,7 +5,7 @@ Source: our own format, codec 1. Little-endian header, then one zstd frame of co
     offset  size   content
     0       1      codec = 1
     1       1      bytes of a time step, 0-8
-    2       2      reserved, 0
+    2       2      clock offset of the gateway, s + 32 768; 0 = not known
     4       4      n8, rows of the classic section
     8       4      n64, rows of the CAN FD section
     12      4      unit of times, ns: 1, 1 000 or 1 000 000
@@ -39,6 +39,8 @@ from store.copy_binary import HEADER as COPY_HEADER
 from store.database import Connection
 
 CODEC = 1
+#: Of the header: the gateway's clock was ours.
+_CLOCK_RIGHT = 1 << 15
 HEADER = struct.Struct("<BBHIIIq")
 UNITS = (1_000_000, 1_000, 1)
 ZSTD_LEVEL = 1
@@ -86,7 +88,9 @@ def encode(batch: FrameBatch) -> bytes:
         parts.append(_planes(np.diff(payload[order], axis=0, prepend=np.zeros_like(payload[:1]))))
     columns = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"".join(parts))
     counts = (batch.n8, len(batch.payload64))
-    return HEADER.pack(CODEC, width, 0, *counts, unit, first) + columns
+    offset = batch.clock_offset_s
+    clock = 0 if offset is None else offset + _CLOCK_RIGHT
+    return HEADER.pack(CODEC, width, clock, *counts, unit, first) + columns
 
 
 def decode(block: bytes, *, max_frames: int = MAX_FRAMES) -> FrameBatch:
@@ -94,7 +98,7 @@ def decode(block: bytes, *, max_frames: int = MAX_FRAMES) -> FrameBatch:
 
     Raises `DecodeError` (`LimitExceededError`) and nothing else, whatever the bytes.
     """
-    width, n8, n64, unit, first = _read_header(block, max_frames)
+    width, offset, n8, n64, unit, first = _read_header(block, max_frames)
     n = n8 + n64
     size = n8 * CLASSIC_ROW_BYTES + n64 * FD_ROW_BYTES + n * (width - 8)
     plain = _inflate(block[HEADER.size :], size)
@@ -122,7 +126,7 @@ def decode(block: bytes, *, max_frames: int = MAX_FRAMES) -> FrameBatch:
     if np.any(small[2, :n8] > 8) or np.any(small[2, n8:] > 64):
         raise DecodeError("frame block: a length exceeds its section")
     ticks = (np.cumsum(steps, dtype=np.uint64) + np.uint64(first % 2**64)).view(np.int64)
-    return frame_batch(
+    batch = frame_batch(
         observed_ns=ticks * unit,
         can_id=can_id,
         bus=small[0],
@@ -131,6 +135,7 @@ def decode(block: bytes, *, max_frames: int = MAX_FRAMES) -> FrameBatch:
         payload8=payloads[0],
         payload64=payloads[1],
     )
+    return batch if offset is None else replace(batch, clock_offset_s=offset)
 
 
 def _sections(batch: FrameBatch) -> tuple[tuple[slice, Bytes], tuple[slice, Bytes]]:
@@ -143,15 +148,16 @@ def _planes(rows: Bytes) -> bytes:
     return rows.T.tobytes()
 
 
-def _read_header(block: bytes, max_frames: int) -> tuple[int, int, int, int, int]:
+def _read_header(block: bytes, max_frames: int) -> tuple[int, int | None, int, int, int, int]:
     if len(block) < HEADER.size:
         raise DecodeError(f"frame block: {len(block)} bytes are no header")
-    codec, width, reserved, n8, n64, unit, first = HEADER.unpack_from(block)
-    if codec != CODEC or reserved or width > 8 or unit not in UNITS:
+    codec, width, clock, n8, n64, unit, first = HEADER.unpack_from(block)
+    if codec != CODEC or width > 8 or unit not in UNITS:
         raise DecodeError(f"frame block: codec {codec} width {width} unit {unit} unknown")
     if n8 + n64 > max_frames:
         raise LimitExceededError(what="frames of a block", limit=max_frames, got=n8 + n64)
-    return width, n8, n64, unit, first
+    offset = clock - _CLOCK_RIGHT if clock else None
+    return width, offset, n8, n64, unit, first
 
 
 def _inflate(columns: bytes, size: int) -> bytes:
@@ -196,13 +202,18 @@ def _row(vehicle_id: int, batch: FrameBatch) -> bytes:
 
 
 def _hours(batch: FrameBatch) -> Iterator[FrameBatch]:
-    times = batch.observed_ns
+    for rows in hours_of(batch.observed_ns):
+        yield batch if isinstance(rows, slice) else batch.take(rows)
+
+
+def hours_of(times: NDArray[np.int64]) -> Sequence[slice | NDArray[np.intp]]:
+    """Rows of each block an upload becomes: all of them, unless it spans more than an hour."""
+    if not len(times):
+        return []
     if int(times.max()) - int(times.min()) < SPAN_NS:
-        yield batch
-        return
+        return [slice(None)]
     hour = times // SPAN_NS
-    for h in np.unique(hour):
-        yield batch.take(np.flatnonzero(hour == h))
+    return [np.flatnonzero(hour == h) for h in np.unique(hour)]
 
 
 def read_frames(
@@ -213,10 +224,12 @@ def read_frames(
     limit_frames: int,
     *,
     query: LiteralString = READ,
+    whole: bool = False,
 ) -> list[FrameBatch]:
     """What a vehicle sent with from_ns <= observed_ns < to_ns, upload by upload, as it arrived.
 
-    Raises LimitExceededError when there are more frames than that.
+    `whole`: with all other frames of these uploads. Raises LimitExceededError when there are more
+    frames than that.
     """
     batches: list[FrameBatch] = []
     total = 0
@@ -228,11 +241,13 @@ def read_frames(
             assert isinstance(frames, bytes) and isinstance(received_at, datetime)
             block = replace(decode(frames), vin=str(vin), received_ns=ns_of(received_at))
             inside = (block.observed_ns >= from_ns) & (block.observed_ns < to_ns)
-            total += int(inside.sum())
+            n = int(inside.sum())
+            total += n
             if total > limit_frames:
                 raise LimitExceededError(what="frames read", limit=limit_frames, got=total)
-            batches.append(block.take(np.flatnonzero(inside)))
-    return [b for b in batches if len(b)]
+            if n:
+                batches.append(block if whole else block.take(np.flatnonzero(inside)))
+    return batches
 
 
 def span(conn: Connection, vehicle_id: int) -> tuple[int, int] | None:

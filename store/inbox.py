@@ -61,23 +61,11 @@ def append(conn: Connection, records: Sequence[LogRecord], partitions: int) -> N
     columns = [
         [partition_of(r.key.vin, partitions) for r in records],
         [r.key.vin for r in records],
-        [orjson.dumps(headers(r)).decode() for r in records],
+        [orjson.dumps(r.headers()).decode() for r in records],
         [r.value for r in records],
     ]
     written = conn.execute(APPEND, columns).rowcount
     assert written == len(records), "more partitions than installed"
-
-
-def headers(record: LogRecord) -> dict[str, str]:
-    """The header fields every log carries beside the bytes, as text."""
-    return {
-        "gateway": record.key.gateway_id,
-        "batch": record.key.batch_id,
-        "part": str(record.key.part),
-        "digest": record.digest,
-        "received_ns": str(record.received_ns),
-        "protocol": record.protocol,
-    }
 
 
 def read(conn: Connection, partition: int, from_position: int, limit: int) -> list[StoredRecord]:

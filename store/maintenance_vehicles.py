@@ -148,17 +148,22 @@ def save_odometer(conn: Connection, vehicle_id: int, meter: Odometer, source: st
     )  # fmt: skip
 
 
-def keep_reading(
+def save_reading(
     conn: Connection,
     vehicle_id: int,
+    meter: Odometer,
     *,
     at: datetime,
     raw_km: float,
-    offset_km: float,
     source: str,
     verdict: str,
+    followed: str | None = None,
 ) -> None:
-    """A reading for the record: of the good ones the first a day (UTC)."""
+    """The meter after a reading, and the reading as a record: of good ones the first a day (UTC).
+
+    `source` read it; `followed` is what the meter follows, where that is something else.
+    """
+    save_odometer(conn, vehicle_id, meter, followed or source)
     conn.execute(
         "insert into odometer_reading (vehicle_id, observed_at, raw_km, offset_km, source, verdict)"
         " select %(vehicle)s, %(at)s, %(raw)s, %(offset)s, %(source)s, %(verdict)s"
@@ -170,7 +175,7 @@ def keep_reading(
             "vehicle": vehicle_id,
             "at": at,
             "raw": raw_km,
-            "offset": offset_km,
+            "offset": meter.offset_km,
             "source": source,
             "verdict": verdict,
         },

@@ -149,6 +149,12 @@ def test_gaps_in_duty_and_ending_certificates(filled: Client, fleet: Any) -> Non
     far = filled.get("/v1/duty-gaps?days=1100&certificate=high_voltage").json()
     (ending,) = far["ending_certificates"]
     assert (ending["person_id"], ending["valid_to"]) == ("li.wei", "2027-12-31")
+    unit = {"unit_id": "x", "station_id": "hz-1", "name": "车", "capabilities": ["hv"]}
+    place = {"latitude_deg": 30, "longitude_deg": 120}
+    filled.put("/v1/units/x", json=unit | place)
+    (unproven,) = filled.get("/v1/duty-gaps?station=hz-1").json()["unproven_units"]
+    missing = {"crew_named": False, "missing": ["high_voltage"]}
+    assert unproven == {"unit_id": "x", "station_id": "hz-1"} | missing
 
 
 def test_persons_come_with_certificates(filled: Client) -> None:

@@ -151,6 +151,13 @@ def test_an_alert_appears_without_reload(tab: Tab, address: str, fleet: Any) -> 
     tab.until("document.querySelector('.alert .state').textContent", "已确认")
     tab.ask("document.querySelector('.case .steps button').click()")
     tab.until("document.querySelector('.case .state').textContent", "寻找救援车")
+    tab.until(PRESS.format("取消"), True)
+    tab.until(DIALOGS, 1)
+    assert "浙A12340" in tab.ask("document.querySelector('.dialog p').textContent")
+    tab.ask("form = document.querySelector('form.dialog'); form.requestSubmit()")
+    assert tab.ask(CASES) == 1  # it wants a reason
+    tab.ask("form.elements[0].value = '自行启动'; form.requestSubmit()")
+    tab.until(CASES, 0)
     assert tab.ask("window.notReloaded") is True
     ours = (address, address.replace("http", "ws"), "data:")
     assert [url for url in tab.asked if not url.startswith(ours)] == []
@@ -192,6 +199,54 @@ def test_an_alert_is_dismissed_with_its_reason_and_a_vehicle_hushed(
     tab.until("document.querySelector('.alert .state').textContent", "Dismissed")
 
 
+@pytest.mark.parametrize(
+    ("language", "live", "silence", "listed", "end"),
+    [("en", "Live", "Silence", "Silences: 1", "End silence"),
+     ("zh", "实时", "静默", "静默中：1 项", "结束静默")],
+)  # fmt: skip
+def test_a_silence_is_listed_and_ended(
+    tab: Tab,
+    address: str,
+    fleet: Any,
+    language: str,
+    live: str,
+    silence: str,
+    listed: str,
+    end: str,
+) -> None:
+    tab.call("Page.navigate", url=f"{address}/station/{language}")
+    sign_in(tab, fleet.token)
+    tab.until("document.querySelector('.live').textContent", live)
+    fleet.case(fleet.step())
+    tab.until(ALERTS, 1)
+    shown = "getComputedStyle(document.querySelector('.silences')).display"
+    tab.until(shown, "none")
+
+    tab.until(PRESS.format(silence), True)
+    tab.until(SELECTS, 1)
+    tab.ask(
+        "form = document.querySelector('form.dialog'); form.elements[0].value = '24';"
+        " form.elements[1].value = 'recall 42'; form.requestSubmit()"
+    )
+    tab.until("document.querySelector('.silences summary').textContent", listed)
+    title = {"en": "Coolant overheating", "zh": "冷却液温度过高"}[language]
+    assert f"{title} · {fleet.vins[0]}" in tab.ask(
+        "document.querySelector('.silence .meant').textContent"
+    )
+    assert "recall 42" in tab.ask("document.querySelector('.silence .who').textContent")
+
+    tab.until(DIALOGS, 0)
+    tab.ask("document.querySelector('.silences').open = true")
+    tab.until(PRESS.format(end), True)
+    tab.until(DIALOGS, 1)
+    tab.ask("document.querySelector('form.dialog').requestSubmit()")
+    tab.until(shown, "none")
+    address_of = f"{address}/v1/silences"
+    headers = {"Authorization": f"Bearer {fleet.token}"}
+    assert httpx.get(address_of, headers=headers, trust_env=False).json() == []
+
+
+DIALOGS = "document.querySelectorAll('form.dialog').length"
 SELECTS = "document.querySelectorAll('form.dialog select').length"
 PRESS = (
     "(b => b ? (b.click(), true) : false)"

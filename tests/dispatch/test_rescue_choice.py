@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -67,7 +69,8 @@ def test_who_may_not_go() -> None:
     hv = frozenset({"high_voltage"})
     assert order(unit(certificates=frozenset()), certificates=hv) == []
     assert order(unit(certificates=hv), certificates=hv) == ["u"]
-    assert order(unit(certificates=None), certificates=hv) == ["u"]  # its crew is not named
+    assert order(unit(), certificates=hv) == []  # its crew is not named: nothing is proved
+    assert order(unit()) == ["u"]
     assert order(unit(coverage=box(0.01))) == ["u"]
     away = Polygon(coordinates=(((0, 0), (1, 0), (1, 1), (0, 0)),))
     assert order(unit(coverage=away)) == []
@@ -93,12 +96,26 @@ def test_an_electric_car_and_a_thermal_event_need_trained_people() -> None:
     assert rescue_choice.needs(burning, "combustion", TERMS) == wanted
 
 
-def test_a_routing_engine_replaces_the_estimate() -> None:
-    class Roads:
-        def seconds(self, from_deg: tuple[float, float], to_deg: tuple[float, float]) -> float:
-            return 60.0 if from_deg[0] > 30.2 else 3600.0  # a river between
+class Roads:
+    """A river between; `None` for places it does not know."""
 
-    assert order(unit("near", 30.1), unit("far", 30.3), router=Roads()) == ["far", "near"]
+    def __init__(self, *, known: bool = True) -> None:
+        self._known = known
+
+    def seconds(
+        self, from_deg: Sequence[tuple[float, float]], to_deg: tuple[float, float]
+    ) -> list[float] | None:
+        assert to_deg == PLACE
+        ways = {30.1: 3600.0, 30.3: 60.0, 30.05: math.inf}
+        return [ways[place[0]] for place in from_deg] if self._known else None
+
+
+def test_a_routing_engine_replaces_the_estimate() -> None:
+    crews = unit("near", 30.1), unit("far", 30.3)
+    assert order(*crews, router=Roads()) == ["far", "near"]
+    assert order(*crews, unit("island", 30.05), router=Roads()) == ["far", "near"]
+    assert order(*crews, router=Roads(known=False)) == ["near", "far"]
+    assert order(router=Roads()) == []
 
 
 units = st.builds(
@@ -109,7 +126,7 @@ units = st.builds(
     capabilities=st.frozensets(st.sampled_from(["tow", "hv", "jump"])),
     latitude_deg=st.floats(28, 32),
     longitude_deg=st.floats(118, 122),
-    certificates=st.none() | st.frozensets(st.sampled_from(["high_voltage", "rescue"])),
+    certificates=st.frozensets(st.sampled_from(["high_voltage", "rescue"])),
     coverage=st.none() | st.sampled_from([box(0.5), box(2)]),
     load=st.integers(0, 3),
     stars=st.integers(0, 5),
@@ -152,14 +169,11 @@ def test_everybody_ranked_is_eligible_and_everybody_eligible_is_ranked(
         km = great_circle_km((u.latitude_deg, u.longitude_deg), PLACE)
         return km * terms.road_factor / terms.speed_kmh * 60 <= minutes
 
-    def certified(u: Candidate) -> bool:
-        return u.certificates is None or certificates <= u.certificates
-
     eligible = {
         u.unit_id
         for u in fleet
         if capabilities <= u.capabilities
-        and certified(u)
+        and certificates <= u.certificates
         and u.unit_id not in declined
         and in_reach(u)
         and (offer_late or in_time(u))

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from email.utils import formatdate
 
 import httpx
 import numpy as np
@@ -230,13 +231,37 @@ def test_415(service: Service) -> None:
         assert answer.headers["accept-encoding"] == "identity, gzip, zstd"
 
 
+@pytest.mark.parametrize(
+    ("date", "offset_s"),
+    [
+        (NOW_NS // NS, 0),
+        (NOW_NS // NS - 100, -100),
+        (NOW_NS // NS + 8 * 3600, 28_800),
+        (0, -32_767),
+        ("yesterday", None),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", None),  # of no known zone
+        (None, None),
+    ],
+)
+def test_the_gateways_clock_goes_with_the_record(
+    service: Service, date: int | str | None, offset_s: int | None
+) -> None:
+    text = formatdate(date, usegmt=True) if isinstance(date, int) else date
+    assert service.post(frames(), Date=text).status_code == 202
+    (record,) = service.log.records
+    assert record.clock_offset_s == offset_s
+    told = {} if offset_s is None else {"clock_offset_s": str(offset_s)}
+    assert record.headers().items() >= told.items()
+    assert ("clock_offset_s" in record.headers()) == bool(told)
+
+
 def test_422(service: Service) -> None:
     problem(service.post(frames()[:-1]), 422, "frames", "body")
-    problem(service.post(frames(ahead_s=301)), 422, "frames", "observed_ns")
+    problem(service.post(frames(ahead_s=32_401)), 422, "frames", "observed_ns")
     answer = service.post(b"(1.0) can0 123#00\nx\n", Content_Type="text/plain")
     problem(answer, 422, "frames", "line 2")
     assert not service.log.records
-    assert service.post(frames(ahead_s=299)).status_code == 202
+    assert service.post(frames(ahead_s=32_399)).status_code == 202
 
 
 def test_429_when_the_log_is_full(service: Service) -> None:

@@ -176,7 +176,7 @@ def test_content_rules_name_the_field() -> None:
         getattr(batch, column)[1] = value
         return batch
 
-    ahead = NOW_NS + 301 * 10**9
+    ahead = NOW_NS + 32_401 * 10**9
     assert field(changed("observed_ns", ahead)) == (422, "observed_ns")
     assert field(changed("can_id", 0x800)) == (422, "can_id")
     assert field(changed("flags", 16)) == (422, "flags")

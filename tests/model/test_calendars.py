@@ -74,6 +74,13 @@ def test_every_calendar_loads() -> None:
     assert not days.worked & days.days_off
 
 
+def test_the_notices_count_their_days_themselves() -> None:
+    """共1、8、3、5、3、8天 in the notice for 2025; 3、9、3、5、3、3、7天 in the one for 2026."""
+    off = load_calendar("cn_office").days_off
+    counted = {year: sum(day.year == year for day in off) for year in (2025, 2026)}
+    assert counted == {2025: 1 + 8 + 3 + 5 + 3 + 8, 2026: 3 + 9 + 3 + 5 + 3 + 3 + 7}
+
+
 moments = st.datetimes(datetime(2025, 1, 1), datetime(2026, 11, 1)).map(  # noqa: DTZ001
     lambda d: d.replace(tzinfo=UTC)
 )

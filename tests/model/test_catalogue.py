@@ -34,7 +34,7 @@ ASKED = """
     inverter_temp_c dcdc_temp_c dcdc_state gbt_alarm_dcdc_state gbt_alarm_hv_interlock
     gbt_alarm_brake_system gbt_alarm_temp_difference gbt_alarm_cell_consistency
     gbt_alarm_soc_jump gbt_alarm_hydrogen_leak gbt_alarm_hydrogen_pressure
-    gbt_alarm_hydrogen_temp self_discharge_percent_d state_of_health_percent gear_park
+    gbt_alarm_hydrogen_temp state_of_health_percent gear_park
     gateway_delay_s gateway_clock_offset_s unknown_frames_percent wrong_length_frames_percent
     oil_life_remaining_d oil_change_needed service_due distance_to_service_km time_to_service_d
     engine_idle_hours_h tires_non_winter charge_cable_connected

@@ -109,7 +109,7 @@ def test_schemas_are_printed_and_written(run: Run, tmp_path: Path) -> None:
 def test_gaps_and_reports_in_both_languages(run: Run, write: Callable[[str], str]) -> None:
     run("masters", "import", "station", write(GOOD))
     gaps = run("masters", "gaps", "--hours", "168", "--station", "sh")
-    assert "1 gaps, 0 certificates" in gaps.stdout
+    assert "1 gaps, 0 certificates, 0 units" in gaps.stdout
     chinese = run("report", "station", "hz", "--day", "2025-03-03").stdout
     assert "杭州 · 2025-03-03" in chinese
     assert "新告警" in chinese

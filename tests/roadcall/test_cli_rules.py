@@ -12,7 +12,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from ingest.log_writers import write_log
-from roadcall import cli_backtest, cli_rules
+from model.errors import BundleRefusedError
+from roadcall import cli_backtest, cli_rules, rule_desk
+from roadcall.rule_desk import RuleDesk
+from rules.bundle import builtin_packs, builtin_tests
 from simulators.fleet import Fleet
 from tests.roadcall.rig import Rig
 
@@ -75,6 +78,8 @@ def rig(new_rig: Callable[[], Rig], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ROADCALL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "made.yaml").write_text(PACK, "utf-8")
+    fuel = [path for path in builtin_tests() if path.name == "fuel.yaml"]
+    monkeypatch.setattr(rule_desk, "builtin_tests", lambda: fuel)  # all of them take 20 s
     return made
 
 
@@ -153,11 +158,29 @@ def test_a_change_in_words(run: Run, tmp_path: Path) -> None:
     assert run("rules", "explain", "made.none", "--packs", old).exit_code == 1
 
 
+def test_whether_a_rule_applies_to_a_vehicle(run: Run, rig: Rig) -> None:
+    vehicles = {v.profile: v for v in Fleet(4, 5, (), START_NS).vehicles}
+    rig.register(*vehicles.values())
+
+    def last_line(rule: str, profile: str) -> str:
+        told = run("rules", "explain", rule, "--language", "en", "--vin", vehicles[profile].vin)
+        return told.stdout.splitlines()[-1]
+
+    assert last_line("gateway.clock_off", "demo_car") == "It applies to this vehicle."
+    assert last_line("ev.battery.standing_too_long", "demo_car") == (
+        "It does not apply to this vehicle: it is not for powertrain combustion."
+    )
+    assert last_line("gateway.supply", "demo_ev") == (
+        "It can say nothing about this vehicle: its profile has no"
+        " jtt_alarm_supply_low, jtt_alarm_supply_off."
+    )
+
+
 def test_on_trial_then_active_then_back(run: Run, tmp_path: Path, rig: Rig) -> None:
     pack, tests = tmp_path / "made.yaml", tmp_path / "tests.yaml"
     tests.write_text("- test:" + TESTS.split("- test:")[3], "utf-8")
     tried = run("rules", "shadow", pack, "--tests", tests)
-    assert tried.exit_code == 0 and "1 tests passed" in tried.stdout
+    assert tried.exit_code == 0 and "9 tests passed" in tried.stdout  # its own, eight of fuel
     assert "0 removed, 0 text only, 0 changed" in run("rules", "diff", "active", "shadow").stdout
     assert "active since" in run("rules", "activate", "shadow").stdout
     tests.write_text(tests.read_text("utf-8").replace("state: idle", "state: firing"), "utf-8")
@@ -167,6 +190,34 @@ def test_on_trial_then_active_then_back(run: Run, tmp_path: Path, rig: Rig) -> N
     ((state, origin),) = rig.rows("select state, origin from rule_bundle where state <> 'retired'")
     assert (state, origin) == ("active", "files")
     assert run("rules", "bundles").stdout.count("retired") == 1
+
+
+def test_a_changed_rule_needs_tests_of_its_own(run: Run, tmp_path: Path, rig: Rig) -> None:
+    """Eight tests come with fuel.yaml, four a rule; they hold it to 50 km."""
+    assert run("rules", "test").stdout == "8 passed, 0 failed\n"
+    (text,) = [path.read_text("utf-8") for path in builtin_packs() if path.name == "fuel.yaml"]
+    pack, tests = tmp_path / "fuel.yaml", tmp_path / "tests.yaml"
+    pack.write_text(text.replace("short: 50", "short: 30"), "utf-8")
+    assert run("rules", "test", "--packs", pack).exit_code == 1
+    refused = run("rules", "activate", pack)
+    assert refused.exit_code == 1 and "nothing has changed" in refused.stderr
+    assert "built-in fuel.yaml:40: 49 km of range, then well again: at " in refused.stderr
+    fuel = "vehicle: {powertrain: hybrid}, series: {fuel_range_km: 29x70}"
+    tests.write_text(
+        f"- {{test: a, rules: [fuel.range_short], {fuel}, expect: [{{at: 65s, state: firing}}]}}",
+        "utf-8",
+    )
+    activated = run("rules", "activate", pack, "--tests", tests)
+    assert "5 tests passed" in activated.stdout and "active since" in activated.stdout
+    desk = RuleDesk(rig.pool, rig.settings)
+    soon = desk.propose({"fuel.yaml": pack.read_text("utf-8")}, _texts(tests), unchanged=False)
+    assert [v.test.where for v in soon.verdicts] == ["tests.yaml:1"]
+    with pytest.raises(BundleRefusedError, match=r"built-in fuel.yaml:40: "):
+        desk.submit({"fuel.yaml": pack.read_text("utf-8")}, {}, "shadow", "test")
+
+
+def _texts(path: Path) -> dict[str, str]:
+    return {path.name: path.read_text("utf-8")}
 
 
 def test_a_backtest_of_a_log(run: Run, tmp_path: Path, log: tuple[Path, Fleet]) -> None:

@@ -13,12 +13,14 @@ import pytest
 from ingest.log_files import read_log
 from ingest.log_writers import write_log
 from model.clock import utc
+from model.codes import CodeProtocol, CodeReport, CodeScope
 from model.evidence import Evidence
 from model.frames import FrameBatch
 from model.vehicle import Vehicle
-from roadcall import wiring
+from roadcall import episodes, wiring
 from roadcall.evidence import EvidenceReader
 from roadcall.rule_library import Library
+from rules.sightings import facts_of
 from simulators.fleet import Fleet
 from store import retention
 from store.database import transaction
@@ -94,6 +96,32 @@ def test_everything_is_there_and_outlives_retention(
     ((kept,),) = rig.rows("select count(*) from evidence_block")
     assert 0 < int(str(kept)) < len(batches)
     assert reader.of(alert_id) == found  # type: ignore[arg-type]
+
+
+def test_the_driving_cycle_is_counted_by_what_the_ecus_sent(
+    new_rig: Callable[[], Rig], drive: tuple[Vehicle, list[FrameBatch]]
+) -> None:
+    """Two days before, a quarter of an hour later again, and on the day itself; then tomorrow."""
+    rig, (vehicle, batches) = new_rig(), drive
+    rig.register(vehicle)
+    rig.send(batches)
+    alert_id = alert_of(rig)[0]
+    ((vehicle_id,),) = rig.rows("select vehicle_id from vehicle")
+    minutes = [-2880, -2879, -2870, -2840, 0, 1, 1440]
+    for ecu, protocol, moments in [
+        (0, CodeProtocol.J1939, minutes),
+        (0x7E8, CodeProtocol.OBD, [-9000, -8990, 1]),  # asked: its silence says little
+    ]:
+        reports = [
+            CodeReport(START_NS + m * 60 * 10**9, 0, ecu, protocol, CodeScope.ACTIVE, ())
+            for m in moments
+        ]
+        with transaction(rig.pool) as conn:
+            facts = {int(str(vehicle_id)): facts_of(reports, [])}
+            episodes.follow_facts(conn, facts, {int(str(vehicle_id)): vehicle.vin})
+    assert reader_of(rig).of(alert_id).ignition_cycle == 3  # type: ignore[arg-type]
+    rig.rows("delete from ecu_heard where protocol = 'j1939' returning 1")
+    assert reader_of(rig).of(alert_id).ignition_cycle == 2  # type: ignore[arg-type]
 
 
 def rows(path: Path) -> list[tuple[int, int, bytes]]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from model.clock import utc
+from model.clock import ns_of, utc
 from model.errors import BundleRefusedError
 from model.frames import FrameBatch
 from model.vehicle import Vehicle
@@ -205,6 +205,93 @@ def test_a_trial_tells_nobody_and_then_comes_into_force(
     assert play.rig.rows(
         "select hash, state from rule_bundle where origin = 'operator' order by state"
     ) == [(new, "active"), (old, "retired")]
+
+
+def test_late_data_from_before_a_change_is_judged(
+    new_play: Callable[[], Play], unchanged: list[tuple[object, ...]]
+) -> None:
+    """Of a rule that did not change nothing shows that there was a change at all."""
+    play, other = new_play(), NOTHING.replace("WORDS", "a").replace("SEVERITY", "2")
+    play.activate(pack() + other.replace("HOLD", "5s"))
+    play.rig.send(play.batches[4:30])
+    (early,) = play.alerts()
+    assert early[1] != unchanged[0][1]  # the first 40 s are not known yet
+    play.activate(pack() + other.replace("HOLD", "6s"))
+    play.rig.send(play.batches[30:40])
+    play.rig.send(play.batches[:4])
+    play.after(40)
+    assert [row[:6] for row in play.alerts()] == [row[:6] for row in unchanged]
+
+
+def test_late_data_takes_back_nothing_that_earlier_rules_said(
+    new_play: Callable[[], Play], unchanged: list[tuple[object, ...]]
+) -> None:
+    play = new_play()
+    old = play.activate(pack())
+    play.rig.send(play.batches[4:30])
+    said = play.alerts()
+    new = play.activate(pack(fast=55))
+    play.rig.send(play.batches[30:40])
+    play.rig.send(play.batches[:4])
+    assert play.alerts() == said
+    play.after(40)
+    first, second = play.alerts()
+    assert first == said[0] and first[5:] == ("20.0", old) and second[5:] == ("55.0", new)
+    assert str(second[1]) > str(unchanged[1][1])
+
+
+def test_late_data_is_judged_by_the_rules_of_today_and_sends_nobody(
+    new_play: Callable[[], Play], unchanged: list[tuple[object, ...]]
+) -> None:
+    play = new_play()
+    play.activate(pack(fast=200, severity=3))
+    play.rig.send(play.batches[4:30])
+    new = play.activate(pack(severity=3))
+    play.rig.send(play.batches[30:40])
+    assert play.alerts() == []
+    play.rig.send(play.batches[:4])
+    assert play.alerts() == [(*unchanged[0][:6], new)]
+    assert play.rig.rows("select history from alert") == [(True,)]
+    assert play.rig.rows("select * from rescue_case") == []
+
+
+SHADOW = (
+    "select alert_id::text, severity, state, started_at, fired_at, evidence_at, changed_at,"
+    " evidence, thresholds from shadow_alert where state <> 'retracted' order by started_at"
+)
+
+
+def test_a_trial_hears_late_data_too(new_play: Callable[[], Play]) -> None:
+    """Both bundles say the same rule, the one in force with other words."""
+    plays = [new_play(), new_play()]
+    for play in plays:
+        play.activate(pack(hold="60s", words="b"))
+        play.activate(pack(hold="60s"), "shadow")
+    in_order, late = plays
+    in_order.before()
+    in_order.after()
+    late.rig.send(late.batches[:2])
+    late.rig.send(late.batches[8:30])
+    assert late.rig.rows(SHADOW) != in_order.rig.rows(SHADOW)[:1]
+    late.rig.worker = late.rig.new_worker()
+    late.rig.send(late.batches[2:8])
+    late.after(30)
+    found = late.rig.rows(SHADOW)
+    assert found == in_order.rig.rows(SHADOW)
+    assert [row[0] for row in found] == [row[0] for row in late.alerts()]
+
+
+def test_a_trial_is_not_asked_about_the_time_before_it(new_play: Callable[[], Play]) -> None:
+    play = new_play()
+    play.activate(pack(fast=200))
+    play.rig.send(play.batches[4:10])
+    play.activate(pack(), "shadow")
+    play.rig.send(play.batches[10:20])
+    said = play.rig.rows(SHADOW)
+    begun = play.batches[10].observed_ns  # the car was fast all the time
+    assert [begun.min() <= ns_of(row[3]) < begun.max() for row in said] == [True]  # type: ignore[arg-type]
+    play.rig.send(play.batches[:4])
+    assert play.rig.rows(SHADOW) == said
 
 
 def test_back_to_what_was_installed(new_play: Callable[[], Play]) -> None:

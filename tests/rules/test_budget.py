@@ -38,7 +38,7 @@ HEALTHY = {
     "transmission_oil_temp_c": 88, "engine_coolant_level_state": 0, "engine_oil_level_state": 0,
     "oil_life_percent": 60, "brake_pad_wear_fl_percent": 30, "brake_pad_wear_rl_percent": 25,
     "dcdc_state": 1, "dcdc_temp_c": 55, "charge_inlet_temp_c": 38, "state_of_health_percent": 96,
-    "cells_in_pack": 96, "self_discharge_percent_d": 0.2, "gbt_alarm_level": 0,
+    "cells_in_pack": 96, "gbt_alarm_level": 0,
     "gateway_delay_s": 2, "gateway_clock_offset_s": 0.4, "unknown_frames_percent": 0.5,
     "wrong_length_frames_percent": 0,
 }  # fmt: skip

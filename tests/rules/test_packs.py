@@ -1,19 +1,16 @@
-"""Runs the data tests beside it: one YAML file a built-in pack. Their form: rules.pack_tests."""
+"""Runs the tests that come with the built-in packs. Their form: rules.pack_tests."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from rules.bundle import builtin_packs, load_bundle
+from rules.bundle import builtin_packs, builtin_tests, load_bundle
 from rules.pack_tests import PackTest, PackTestError, expand, read_tests, run
 
-HERE = Path(__file__).parent
 BUNDLE = load_bundle()
 CASES = [
     (path.stem, case)
-    for path in sorted(HERE.glob("*.yaml"))
+    for path in builtin_tests()
     for case in read_tests(path.name, path.read_text("utf-8"))
 ]
 

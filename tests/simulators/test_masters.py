@@ -6,7 +6,7 @@ from collections import Counter
 
 from model.vehicle import Zone
 from simulators.fleet import Fleet
-from simulators.masters import check_digit, rescue_units, stations
+from simulators.masters import check_digit, rescue_units, stations, trained_crew
 
 
 def test_check_digit_of_known_vins() -> None:
@@ -36,6 +36,10 @@ def test_network_covers_three_zones_with_units_on_duty() -> None:
     for unit in units:
         home = by_id[unit.station_id]
         assert unit.on_duty
+        (rider,) = trained_crew(unit)
+        assert rider.station_id == unit.station_id
+        kinds = {c.kind for c in rider.certificates or ()}
+        assert kinds == ({"high_voltage"} if "hv" in unit.capabilities else set())
         assert abs(unit.latitude_deg - home.latitude_deg) < 0.05
         assert abs(unit.longitude_deg - home.longitude_deg) < 0.05
 

@@ -38,9 +38,12 @@ def test_whatever_crews_do_nobody_is_forgotten_and_nobody_told_twice(dsn: str) -
     play = RescuePlay(pool, year, START, SEED)
     play.run()
     with transaction(pool) as conn:
-        print(f"seed {SEED}", *truths.timeliness(conn), play.figures, sep="\n")
+        kept = truths.timeliness(conn)
+        print(f"seed {SEED}", *kept, play.figures, sep="\n")
         assert truths.broken(conn) == {}
         assert truths.outcomes(conn).total() == PLAYED
     pool.close()
+    assert any(line.startswith("acknowledge: ") for line in kept)
+    assert play.figures["acknowledge"] and play.figures["acknowledge refused"]
     assert play.figures["decline"] and play.figures["rescue.second"]
     assert set(play.crews.seen.values()) <= {1, 2}

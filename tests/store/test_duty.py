@@ -9,7 +9,7 @@ import pytest
 from model.hours import parse_hours
 from model.masters import CertificateSpan, Duty, Person
 from model.record import Record
-from model.vehicle import Station, Zone
+from model.vehicle import RescueUnit, Station, Zone
 from store import duty, masters
 from store.database import Connection
 from store.master_import import nothing_wrong, put
@@ -135,3 +135,28 @@ def test_certificates_end_and_some_are_renewed(conn: Connection) -> None:
         "a"
     ]
     assert duty.ending_certificates(conn, at(1, 12), 8) == []
+
+
+def test_a_unit_proves_what_it_can_by_a_named_crew(conn: Connection) -> None:
+    station(conn, "24/7")
+    person(conn, "wang", ("high_voltage", "2024-01-01", "2025-03-03"))
+    for unit_id, skills, crew in (
+        ("proves", {"tow", "hv"}, {"wang"}),
+        ("nameless", {"tow", "hv"}, set()),
+        ("tows", {"tow"}, set()),
+    ):
+        row = RescueUnit(
+            unit_id=unit_id, station_id="hz", name="车", capabilities=frozenset(skills),
+            crew=frozenset(crew), latitude_deg=30, longitude_deg=120,
+        )  # fmt: skip
+        masters.upsert_units(conn, [row])
+
+    def unproven(moment: datetime) -> list[tuple[str, bool, list[str]]]:
+        found = duty.unproven_units(conn, moment, ["hv"], ["high_voltage"], "hz")
+        return [(u.unit_id, u.crew_named, u.missing) for u in found]
+
+    assert unproven(at(3, 23)) == [("nameless", False, ["high_voltage"])]
+    assert unproven(at(4, 1)) == [
+        ("nameless", False, ["high_voltage"]),
+        ("proves", True, ["high_voltage"]),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import can
@@ -50,6 +51,13 @@ def batches(draw: st.DrawFn) -> FrameBatch:
 @settings(max_examples=200, deadline=None)
 def test_round_trip_keeps_every_bit(batch: FrameBatch) -> None:
     assert same(frame_block.decode(frame_block.encode(batch)), batch)
+
+
+@given(batches(), st.none() | st.integers(-32_767, 32_767))
+@settings(max_examples=20, deadline=None)
+def test_a_block_keeps_what_the_clock_was(batch: FrameBatch, offset_s: int | None) -> None:
+    told = replace(batch, clock_offset_s=offset_s)
+    assert frame_block.decode(frame_block.encode(told)).clock_offset_s == offset_s
 
 
 @given(batches(), st.data())

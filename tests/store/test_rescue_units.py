@@ -66,23 +66,33 @@ def test_the_nearest_able_units_on_duty_come_first(conn: Connection) -> None:
 
 
 def test_certificates_are_those_valid_today_of_the_named_crew(conn: Connection) -> None:
-    furnish(conn, unit("named", crew=frozenset({"p1", "p2"})), unit("nameless"))
-    for person in ("p1", "p2"):
+    furnish(conn, unit("named", crew=frozenset({"p1", "p2", "p3"})), unit("nameless"))
+    for person, active in (("p1", True), ("p2", True), ("p3", False)):
         conn.execute(
-            "insert into person (person_id, station_id, role) values (%s, 's', 'crew')", [person]
+            "insert into person (person_id, station_id, role, active) values (%s, 's', 'crew', %s)",
+            [person, active],
         )
     today = NOW.date()
     for person, kind, last in (
         ("p1", "high_voltage", today),
         ("p2", "rescue", None),
         ("p2", "plan_approval", today - timedelta(days=1)),
+        ("p3", "technician", None),  # has left
     ):
         conn.execute(
             "insert into certificate values (%s, %s, %s, %s)",
             [person, kind, date(2024, 1, 1), last],
         )
-    got = {c.unit_id: c.certificates for c in rescue_units.candidates(conn, PLACE, 150.0, NOW)}
-    assert got == {"named": {"high_voltage", "rescue"}, "nameless": None}
+    assert found(conn) == ["named", "nameless"]
+    for proved in ({"high_voltage"}, {"rescue"}, {"high_voltage", "rescue"}):
+        (named,) = rescue_units.candidates(conn, PLACE, 150.0, NOW, certificates=frozenset(proved))
+        assert (named.unit_id, named.certificates) == ("named", proved)
+    for missing in ("plan_approval", "technician"):
+        assert found(conn, certificates=frozenset({"high_voltage", missing})) == []
+    # 1 March is over at 16:00 UTC where the station is
+    late = NOW.replace(hour=16)
+    wanted = frozenset({"high_voltage"})
+    assert rescue_units.candidates(conn, PLACE, 150.0, late, certificates=wanted) == []
 
 
 def test_an_area_reaches_beyond_the_radius(conn: Connection) -> None:

@@ -156,11 +156,18 @@ def test_a_mode_hushes_notice_clock_and_case_until_it_ends(world: World) -> None
     assert world.rows("select 1 from clock where noun = 'alert'") == []
     assert world.rows("select 1 from diagnosis_case") == []
     world.clock.advance(1801)
+    heard = world.now()
     assert notices(world) == []
     assert row(world, key).suppressed_by is None
     world.clock.advance(11)
     assert len(notices(world)) == 1
-    assert world.rows("select kind from clock where noun = 'alert' and stopped_at is null")
+    assert world.rows(CLOCKS) == [(0, heard, True, None)]  # nobody is late by the hush
+
+
+CLOCKS = """
+select round, started_at, stopped_at is null, met from clock
+where noun = 'alert' and kind = 'acknowledge' order by round
+"""
 
 
 def test_leaving_a_mode_early_is_heard_at_once(world: World) -> None:
@@ -176,6 +183,7 @@ def test_leaving_a_mode_early_is_heard_at_once(world: World) -> None:
 
 def test_a_silence_reaches_alerts_that_stand_already(world: World) -> None:
     key = fire(world)
+    world.dispatcher.drain()
     quiet = silence(world, 7200, rule="ice.*")
     world.dispatcher.drain()
     assert row(world, key).suppressed_by == f"silence:{quiet}"
@@ -184,6 +192,12 @@ def test_a_silence_reaches_alerts_that_stand_already(world: World) -> None:
     alert_steps.unhush(world.pool, quiet, world.act())
     world.dispatcher.drain()
     assert row(world, key).suppressed_by is None
+    before, after = world.rows(CLOCKS)
+    assert before[2:] == (False, None)  # nobody had to keep it
+    assert after == (1, world.now(), True, None)
+    steps.acknowledge(world.pool, key, world.act())
+    world.dispatcher.drain()
+    assert world.rows(CLOCKS)[1][2:] == (False, True)
     with pytest.raises(TransitionError):
         alert_steps.unhush(world.pool, quiet, world.act())
 

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Any
 
 import pytest
@@ -16,12 +17,14 @@ from dispatch.delivery import Outcome
 from model.alerts import AlertState, Handling
 from model.clock import NS
 from model.errors import TransitionError
+from model.masters import CertificateSpan, Person
 from model.rescue import CaseState
 from model.severity import Severity
 from model.vehicle import Vehicle
 from roadcall.dispatcher import Dispatcher
 from store import alerts, audit, masters
 from store.database import UnknownRowError, open_pool, transaction
+from store.master_kinds import KINDS
 
 World = Any  # tests/roadcall/dispatcher/conftest.py
 
@@ -302,7 +305,17 @@ def test_only_a_trained_crew_goes_to_an_electric_car(world: World) -> None:
     assert [r.kind for r in world.drain()] == ["rescue.no_unit"]
     with transaction(world.pool) as conn:
         far = next(u.unit for u in masters.units(conn) if u.unit.unit_id == "u3")
-        masters.upsert_units(conn, [far.model_copy(update={"capabilities": trained})])
+        crew = frozenset({"wang"})
+        trained_unit = far.model_copy(update={"capabilities": trained, "crew": crew})
+        masters.upsert_units(conn, [trained_unit])
+    steps.confirm(world.pool, case.case_id, world.act("call.centre"))
+    assert [r.kind for r in world.drain()] == ["rescue.no_unit"]  # nobody has proved it
+    with transaction(world.pool) as conn:
+        span = CertificateSpan(kind="high_voltage", valid_from=date(2024, 1, 1))
+        wang = Person(
+            person_id="wang", station_id=far.station_id, role="crew", certificates=(span,)
+        )
+        KINDS["person"].write(conn, KINDS["person"], [wang])
     steps.confirm(world.pool, case.case_id, world.act("call.centre"))
     (offer,) = world.drain()
     assert (offer.kind, offer.body["unit_id"]) == ("rescue.offer", "u3")

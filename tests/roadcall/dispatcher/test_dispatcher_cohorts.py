@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +132,64 @@ def test_silence_after_moving_and_after_stopping(fleet: Fleet) -> None:
     found = fleet.said("fleet.silent")
     assert found[0] == (moving, "", 0, "cleared")
     assert (stopped, "", 0, "firing") in found  # 24 h by now
+
+
+def test_a_parked_car_that_wakes_up_daily_is_silent_once(fleet: Fleet) -> None:
+    somebody, parked = fleet.car(1), fleet.car(2)
+    fleet.heard(somebody, 0)
+    fleet.heard(parked, 24 * HOUR, speed_kmh=0)
+    fleet.run()
+    (first,) = fleet.world.rows("select alert_id, started_at from alert")
+    for _ in range(3):
+        fleet.heard(parked, 0, speed_kmh=0)
+        fleet.run()
+        assert fleet.said("fleet.silent") == [(parked, "", 0, "cleared")]
+        fleet.world.clock.advance(24 * HOUR)
+        fleet.heard(somebody, 0)
+        fleet.run(0)
+        assert fleet.said("fleet.silent") == [(parked, "", 0, "firing")]
+    assert fleet.world.rows("select alert_id, started_at from alert") == [first]
+    episodes = fleet.world.rows("select count(*) from fault_episode where code = 'fleet.silent'")
+    fleet.world.rows(
+        "insert into trip values ({}, '{}', '{}', 1, 0, 0, null) returning 1".format(
+            parked, *(fleet.world.now() + timedelta(minutes=m) for m in (1, 5))
+        )
+    )
+    fleet.heard(parked, 0, speed_kmh=0)
+    fleet.run()
+    fleet.world.clock.advance(24 * HOUR)
+    fleet.heard(somebody, 0)
+    fleet.run(0)
+    said = [(parked, "", 0, "cleared"), (parked, "", 0, "firing")]
+    assert sorted(fleet.said("fleet.silent")) == said  # it drove: another silence
+    assert episodes == [(1,)]
+
+
+def test_contact_for_hours_ends_a_silence(fleet: Fleet) -> None:
+    somebody, parked = fleet.car(1), fleet.car(2)
+    fleet.heard(somebody, 0)
+    fleet.heard(parked, 24 * HOUR, speed_kmh=0)
+    fleet.run()
+    for _ in range(5):  # a repaired gateway: still there three hours after the alert ended
+        fleet.heard(parked, 0, speed_kmh=0)
+        fleet.run()
+    fleet.world.clock.advance(24 * HOUR)
+    fleet.heard(somebody, 0)
+    fleet.run(0)
+    assert [row[3] for row in fleet.said("fleet.silent")].count("cleared") == 1
+    assert len(fleet.said("fleet.silent")) == 2
+
+
+def test_an_operators_file_changes_a_scheduled_rule(fleet: Fleet, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('["fleet.silent"]\nseverity = 1\nparams = { stopped_h = 48 }\n')
+    fleet.turn = CohortTurn(fleet.world.pool, fleet.world.clock, [own])
+    short, long = fleet.car(1), fleet.car(2)
+    fleet.heard(fleet.car(3), 0)
+    fleet.heard(short, 30 * HOUR, speed_kmh=0)
+    fleet.heard(long, 50 * HOUR, speed_kmh=0)
+    fleet.run(0)
+    assert fleet.said("fleet.silent") == [(long, "", 1, "firing")]
 
 
 def test_nobody_is_silent_when_nobody_is_heard(fleet: Fleet) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from console import steps
+from dispatch.rescue_choice import Place
 from model.errors import TransitionError
 from model.rescue import CaseState
 from model.severity import Severity
 from model.vehicle import RescueUnit
+from roadcall.dispatcher import Dispatcher
 from store import masters
 from store.database import transaction
 
@@ -133,3 +137,21 @@ def test_the_first_crew_may_hand_over_to_the_second(world: World) -> None:
     again = steps.decline(world.pool, case.case_id, world.act("crew", key="d1"), "u1")
     assert again == world.case(case.case_id)
     assert rescue_only(world.drain()) == []
+
+
+def test_a_routing_engine_decides_who_is_asked_and_what_is_promised(world: World) -> None:
+    """u1 and u2 are nearer, but the road from u3 is quick."""
+
+    class Roads:
+        def seconds(self, from_deg: Sequence[Place], to_deg: Place) -> list[float]:
+            return [240.0 if place == (30.2, 120.0) else 1800.0 for place in from_deg]
+
+    case = world.alert(Severity.EMERGENCY)
+    router = Dispatcher(world.pool, [world.receiver], world.clock, router=Roads())
+    router.drain()
+    router.close()
+    (offer,) = [r for r in world.receiver.take() if r.kind == "rescue.offer"]
+    assert (offer.body["unit_id"], offer.body["eta_min"]) == ("u3", 4)
+    steps.accept(world.pool, case.case_id, world.act("u3"), "u3")
+    taken = world.case(case.case_id)
+    assert taken.promised_at == world.act("u3").now + timedelta(seconds=240)

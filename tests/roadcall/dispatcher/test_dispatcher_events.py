@@ -7,11 +7,15 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from console import steps
-from dispatch.events import CONTENT_TYPE, EVENTS, CloudEvent, cloud_event, type_of
+from console import steps, work_openings, work_steps
+from dispatch.event_document import document
+from dispatch.events import CONTENT_TYPE, EVENTS, CloudEvent, bytes_of, cloud_event, type_of
+from dispatch.work_order import OrderFacts, OrderStep
 from model.alerts import AlertState
 from model.complaint import Complaint, ComplaintState, Incident, IncidentCause
 from model.effects import OutboxRecord
@@ -22,6 +26,13 @@ from store import alerts, complaints, event_sinks, maintenance, subscriptions
 from store.database import transaction
 from tests.receiver import Receiver, receiving
 from tests.roadcall.dispatcher.conftest import VIN, World, transition
+
+DOCUMENT: Any = document()
+SCHEMAS: dict[str, dict[str, Any]] = {
+    kind: DOCUMENT["components"]["messages"][kind.replace(".", "_")]["payload"]
+    | {"components": DOCUMENT["components"]}
+    for kind in EVENTS
+}
 
 
 @pytest.fixture
@@ -51,11 +62,23 @@ def listen(world: World) -> None:
 
 
 def events(world: World) -> list[CloudEvent]:
-    """Every event written so far, in the order of writing; each is read with its model."""
+    """Every event written so far, in the order of writing; each is what AsyncAPI says it is."""
     rows = world.rows(
         "select key, kind, body from outbox where kind like 'event.%' order by outbox_id"
     )
-    return [cloud_event(OutboxRecord(*row)) for row in rows]  # type: ignore[arg-type]
+    records = [OutboxRecord(*row) for row in rows]  # type: ignore[arg-type]
+    for record in records:
+        check(json.loads(bytes_of(record)))
+    return [cloud_event(record) for record in records]
+
+
+def check(said: dict[str, Any]) -> None:
+    """An event as it leaves, against its published schema."""
+    kind = said["type"].removeprefix("roadcall.").removesuffix(".v1")
+    validator = Draft202012Validator(
+        SCHEMAS[kind], format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    assert [fault.message for fault in validator.iter_errors(said)] == [], kind
 
 
 def said(world: World, noun: str) -> list[tuple[str, object]]:
@@ -105,6 +128,16 @@ def test_an_alert_from_fired_to_cleared(world: World) -> None:
     numbers = [e.sequence for e in events(world)]
     assert numbers == sorted(numbers)
     assert {e.source for e in events(world)} == {"/here"}
+
+
+def test_an_alert_that_late_data_takes_back(world: World) -> None:
+    listen(world)
+    world.alert()
+    now_ns = world.clock.now_ns()
+    undone = replace(transition(Severity.STOP, now_ns), state=AlertState.RETRACTED)
+    with transaction(world.pool) as conn:
+        alerts.write(conn, [undone])
+    assert said(world, "alert")[-1] == ("alert.retracted", "retracted")
 
 
 def test_a_hushed_alert_is_told_when_it_is_heard(world: World) -> None:
@@ -182,6 +215,35 @@ def test_complaints_incidents_and_work_orders(world: World) -> None:
     ]  # fmt: skip
     assert said(world, "incident") == [("incident.changed", "new")]
     assert "private" not in str(events(world))
+
+
+def test_a_work_order_reaches_a_subscriber_step_by_step(world: World, receiver: Receiver) -> None:
+    subscribe(world, receiver.url)
+    alert = world.alert()
+    case = work_openings.case_of_alert(world.pool, alert.alert_id, world.act())
+    order = work_openings.order_of_case(world.pool, case.case_id, world.act(), OrderFacts())
+    work_steps.move_order(
+        world.pool, order.work_order_id, OrderStep.CHECK_IN, world.act("desk"), OrderFacts()
+    )
+    world.drain()
+    heard = [json.loads(body) for _, body in receiver.seen]
+    for said in heard:
+        check(said)
+    ours = [said for said in heard if said["type"] == "roadcall.work_order.changed.v1"]
+    ours.sort(key=lambda said: said["sequence"])  # several are under way at a time
+    steps_taken = [(said["data"]["before"], said["data"]["state"]) for said in ours]
+    assert steps_taken[0][0] is None
+    assert steps_taken[-1][1] == "checked_in"
+    assert [after for _, after in steps_taken[:-1]] == [before for before, _ in steps_taken[1:]]
+    facts = ours[-1]["data"]
+    assert facts["work_order_id"] == str(order.work_order_id)
+    assert (facts["case_id"], facts["vin"]) == (str(case.case_id), VIN)
+    assert (facts["source"], facts["repeat_no"]) == ("alert", 1)
+    ((station, owner, version),) = world.rows("select station_id, owner, version from work_order")
+    assert (facts["station_id"], facts["owner"], facts["version"]) == (station, owner, version)
+    assert {said["subject"] for said in ours} == {f"work_order/{order.work_order_id}"}
+    assert {said["partitionkey"] for said in ours} == {VIN}
+    assert len({said["sequence"] for said in ours}) == len(ours)
 
 
 def test_every_kind_has_a_type_and_a_sink_that_leaves_ends_the_writing(world: World) -> None:
