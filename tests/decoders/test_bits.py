@@ -218,12 +218,16 @@ def test_any_frames_give_a_result(frames: list[Frame]) -> None:
     st.integers(0, 2**64 - 1),
 )
 def test_integer_products_of_any_size(scale: int, offset: float, signed: bool, raw: int) -> None:
-    """Exact below 2^62, and never different between the kernels (`run_decoder` compares them)."""
+    """Exact below 2^62, and never different between the kernels (`run_decoder` compares them).
+
+    Scale and offset are doubles in a DBC file: 2^60 + 1 is 2^60.
+    """
     sign = "-" if signed else "+"
     plan = plan_of(f'BO_ 1 A: 8 X\n SG_ V : 0|64@1{sign} ({scale},{offset}) [0|0] "" X\n')
     value = run_decoder(plan, [(1, raw.to_bytes(8, "little"))]).signals.value[0]
     number = raw - (1 << 64) if signed and raw >> 63 else raw
     if abs(scale) < 2**62 and abs(offset) < 2**62:
+        scale, offset = int(float(scale)), float(offset)
         assert value == float(number * scale + (offset if offset % 1 else int(offset)))
     else:
         assert value == pytest.approx(number * scale + offset, rel=1e-12)
