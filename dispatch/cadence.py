@@ -9,17 +9,16 @@ one a month. An item wants a reminder when its step is higher than the last one 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from functools import cache
-from importlib.resources import files
 from typing import Annotated
 
 from pydantic import Field
 
 from dispatch.quiet import Quiet
 from model.maintenance import DueState, ItemHandling
+from model.terms_files import read_terms
 from model.vehicle import Record
 
 Positive = Annotated[float, Field(gt=0)]
@@ -63,8 +62,7 @@ class CadenceTerms(Record):
 @cache
 def cadence_terms() -> CadenceTerms:
     """The parameters. Raises ValidationError when the file is wrong."""
-    text = files("dispatch").joinpath("cadence.toml").read_text("utf-8")
-    return CadenceTerms.model_validate(tomllib.loads(text))
+    return CadenceTerms.model_validate(read_terms("cadence.toml"))
 
 
 class Standing(Record):

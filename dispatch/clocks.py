@@ -6,11 +6,9 @@ The clock itself is model.promises; its rows are store.clocks.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from importlib.resources import files
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -18,6 +16,7 @@ from pydantic import BeforeValidator, Field
 from model.calendars import load_calendar
 from model.promises import Promise, Warn
 from model.record import Record
+from model.terms_files import read_terms
 
 #: Kinds that the program itself starts and stops; each has a table in clocks.toml.
 CONFIRM, ASSIGN, ARRIVAL, SCENE = "confirm", "assign", "arrival", "scene"
@@ -135,9 +134,15 @@ def _terms(brand: str) -> Mapping[str, ClockTerms]:
     return found
 
 
+def check() -> None:
+    """Read every brand's. Raises ValidationError, or KeyError for a calendar that is none."""
+    for brand in (DEFAULT, *brands()):
+        _terms(brand)
+
+
 @cache
 def _file() -> dict[str, dict[str, dict[str, object]]]:
-    return tomllib.loads(files("dispatch").joinpath("clocks.toml").read_text("utf-8"))
+    return read_terms("clocks.toml")
 
 
 def remaining(due_at: datetime, now: datetime) -> timedelta:

@@ -6,11 +6,9 @@ own retries. Quiet hours hold back whatever is below severity 3.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
 
 from pydantic import Field
 
@@ -18,6 +16,7 @@ from dispatch.quiet import Quiet
 from model.effects import OutboxRecord
 from model.record import Record
 from model.subscription import Language, Subscription
+from model.terms_files import read_terms
 
 #: Never held back (domain.md, severities).
 URGENT = 3
@@ -37,8 +36,7 @@ class Notice(Record):
 @cache
 def notices() -> tuple[Notice, ...]:
     """All lines, the longest prefix first. Raises ValidationError when the file is wrong."""
-    text = files("dispatch").joinpath("notices.toml").read_text("utf-8")
-    found = [Notice.model_validate(row) for row in tomllib.loads(text)["notice"]]
+    found = [Notice.model_validate(row) for row in read_terms("notices.toml")["notice"]]
     assert len({n.prefix for n in found}) == len(found), "a prefix stands twice in notices.toml"
     return tuple(sorted(found, key=lambda n: -len(n.prefix)))
 

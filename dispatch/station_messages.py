@@ -5,11 +5,9 @@ Keys name the station and the day, so a day is told once. Persons are named by t
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cache
-from importlib.resources import files
 from typing import Annotated
 
 from pydantic import Field
@@ -17,6 +15,7 @@ from pydantic import Field
 from dispatch.templates import load_texts
 from model.effects import OutboxRecord
 from model.record import Record
+from model.terms_files import read_terms
 
 
 class StationDayTerms(Record):
@@ -31,8 +30,7 @@ class StationDayTerms(Record):
 @cache
 def station_day_terms() -> StationDayTerms:
     """Raises ValidationError when the file is wrong."""
-    text = files("dispatch").joinpath("station_day.toml").read_text("utf-8")
-    return StationDayTerms.model_validate(tomllib.loads(text))
+    return StationDayTerms.model_validate(read_terms("station_day.toml"))
 
 
 class ToldStation(Record):

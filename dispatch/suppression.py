@@ -15,14 +15,12 @@ silences only those that say so.
 
 from __future__ import annotations
 
-import tomllib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 from typing import Annotated
 
 from pydantic import Field
@@ -32,6 +30,7 @@ from model.clock import ns_of
 from model.record import Record
 from model.severity import Severity
 from model.suppression import STORM, AlertFacts, Mode, Ruling, Silence, VehicleMode
+from model.terms_files import read_terms
 from model.vehicle import Vehicle
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -101,8 +100,7 @@ class SuppressionTerms(Record):
 @cache
 def suppression_terms() -> SuppressionTerms:
     """Raises ValidationError when the file is wrong."""
-    text = files("dispatch").joinpath("suppression.toml").read_text("utf-8")
-    return SuppressionTerms.model_validate(tomllib.loads(text))
+    return SuppressionTerms.model_validate(read_terms("suppression.toml"))
 
 
 class Storm(Record):

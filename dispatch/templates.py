@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import string
-import tomllib
+from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 
 from model.errors import RoadcallError
+from model.terms_files import PACKAGES, read_terms, shipped
 
 LANGUAGES = ("zh", "en")
 
@@ -23,29 +23,33 @@ class TemplateError(RoadcallError):
 
 @cache
 def load_texts(name: str) -> dict[str, dict[str, str]]:
-    """The texts of a file of this folder. Raises TemplateError with every fault found."""
-    return check(name, files("dispatch").joinpath(name).read_text("utf-8"))
+    """A file's texts, the operator's among them. Raises TemplateError with every fault found."""
+    found, ours = check(name, read_terms(name)), shipped(name)
+    strange = [key for key in found if key not in ours or not _told(found[key], ours[key])]
+    if strange:
+        raise TemplateError(f"{name}: {', '.join(strange)}: no such text, or facts it is not told")
+    return found
 
 
 def load_every() -> list[str]:
     """Check every file of messages now rather than with the first message; their names."""
-    folder = files("dispatch").iterdir()
-    names = sorted(f.name for f in folder if f.name.endswith(("messages.toml", "words.toml")))
+    names = [name for name in PACKAGES if name.endswith(("messages.toml", "words.toml"))]
     for name in names:
         load_texts(name)
     return names
 
 
-def check(name: str, text: str) -> dict[str, dict[str, str]]:
-    """The texts of a file's content. Raises TemplateError with every fault found."""
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TemplateError(f"{name}: {error}") from None
+def check(name: str, found: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    """The texts of a file's tables. Raises TemplateError with every fault found."""
     faults = [f"{name}: {key}: {why}" for key, row in found.items() for why in _faults(row)]
     if faults:
         raise TemplateError("; ".join(faults))
-    return found
+    return {key: dict(row) for key, row in found.items() if isinstance(row, dict)}
+
+
+def _told(row: Mapping[str, str], ours: Mapping[str, str]) -> bool:
+    """Whether our text is told every fact that another one names."""
+    return _facts(row["zh"]) <= _facts(ours["zh"])
 
 
 def _faults(row: object) -> list[str]:

@@ -5,14 +5,13 @@ Its promises with a deadline are dispatch/clocks.toml.
 
 from __future__ import annotations
 
-import tomllib
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 from typing import Annotated
 
 from pydantic import Field
 
+from model.terms_files import read_terms
 from model.vehicle import Record, Zone
 
 Positive = Annotated[float, Field(gt=0)]
@@ -117,6 +116,5 @@ def load_terms(brand: str = "default") -> Terms:
 
     Raises ValidationError when the file is wrong.
     """
-    text = files("dispatch").joinpath("profiles.toml").read_text("utf-8")
-    profiles = tomllib.loads(text)
+    profiles = read_terms("profiles.toml")
     return Terms.model_validate({**profiles["default"], **profiles.get(brand, {})})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib.resources import files
 from typing import Annotated
 
 from pydantic import Field
 
 from model.record import Record
 from model.severity import Severity
+from model.terms_files import read_terms
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -62,7 +61,7 @@ class WorkTerms(Record):
 @cache
 def load_work_terms(brand: str = "default") -> WorkTerms:
     """The brand's parameters laid over `default`. Raises ValidationError when the file is wrong."""
-    tables = tomllib.loads(files("dispatch").joinpath("work.toml").read_text("utf-8"))
+    tables = read_terms("work.toml")
     merged = dict(tables["default"])
     for name, value in tables.get(brand.lower(), {}).items():
         merged[name] = {**merged[name], **value} if isinstance(value, dict) else value

@@ -1,20 +1,19 @@
 """When a promise's time runs: around the clock, or in the open hours of a calendar. Pure.
 
-Calendars are data (model/calendars.toml): weekly hours in a time zone, days off, and weekend days
-that are worked. Time is counted in seconds of open hours; a change of daylight saving time counts
-as it really passes.
+Calendars are data (calendars.toml, see model/terms_files.py): weekly hours in a time zone, days
+off, and weekend days that are worked. Time is counted in seconds of open hours; a change of
+daylight saving time counts as it really passes.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from model.errors import LimitExceededError
+from model.terms_files import read_terms
 from model.vehicle import Record
 
 #: A promise that is not over within so many days is no promise; bounds every walk.
@@ -22,6 +21,8 @@ MAX_DAYS = 3660
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TABLES = {"days_off"}
 
+#: `off` and `worked` of one year: days and stretches of days.
+DaysOff = Mapping[str, list[str]]
 #: One opening: minutes after local midnight, at most 24 x 60.
 Opening = tuple[int, int]
 
@@ -88,30 +89,29 @@ ALWAYS = Calendar(name="always")
 @cache
 def load_calendar(name: str) -> Calendar:
     """A calendar of the data file. Raises KeyError for a name that is not there."""
-    table = tomllib.loads(files("model").joinpath("calendars.toml").read_text("utf-8"))
+    table = read_terms("calendars.toml")
     return _calendar(name, table[name], table["days_off"])
 
 
 def calendar_names() -> list[str]:
     """Every calendar there is."""
-    table = tomllib.loads(files("model").joinpath("calendars.toml").read_text("utf-8"))
-    return [name for name in table if name not in _TABLES]
+    return [name for name in read_terms("calendars.toml") if name not in _TABLES]
 
 
 def _calendar(
-    name: str, row: Mapping[str, object], days_off: Mapping[str, Mapping[str, list[str]]]
+    name: str, row: Mapping[str, object], days_off: Mapping[str, Mapping[str, DaysOff]]
 ) -> Calendar:
     hours = row.get("hours")
     if not isinstance(hours, dict):
         return Calendar(name=name)
-    off = days_off.get(str(row.get("days_off_of", "")), {})
+    years = days_off.get(str(row.get("days_off_of", "")), {}).values()
     return Calendar(
         name=name,
         time_zone=str(row["time_zone"]),
         hours=tuple(_openings(str(hours.get(day, ""))) for day in WEEKDAYS),
         workday_hours=_openings(str(row.get("workday_hours", ""))),
-        days_off=_days(off.get("off", [])),
-        worked=_days(off.get("worked", [])),
+        days_off=_days(day for year in years for day in year.get("off", [])),
+        worked=_days(day for year in years for day in year.get("worked", [])),
     )
 
 
@@ -126,7 +126,7 @@ def _minutes(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _days(texts: list[str]) -> frozenset[date]:
+def _days(texts: Iterable[str]) -> frozenset[date]:
     """Days and `first..last` stretches of days."""
     found: set[date] = set()
     for text in texts:

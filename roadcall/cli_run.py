@@ -14,7 +14,9 @@ import structlog
 import typer
 from prometheus_client import start_http_server
 
+from dispatch.terms_check import check_terms
 from model.clock import SystemClock
+from model.terms_files import use_folders
 from roadcall import logs, wiring
 from roadcall.rule_library import Library, RuleTexts
 from roadcall.settings import Settings
@@ -119,6 +121,9 @@ def open_settings() -> Settings:
     """Read and check the environment, set up logging."""
     settings = Settings()
     logs.configure(settings.json_logs)
+    if settings.terms_path:
+        use_folders(settings.terms_path)
+        check_terms()
     return settings
 
 

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Files that change or add scheduled rules (TOML, as rules/packs/cohorts.toml), by ':'."""
     maintenance_path: Paths = ()
     """Further maintenance programmes (TOML files), separated by ':'."""
+    terms_path: Paths = ()
+    """Folders with TOML files that change ours (promises, days off, messages …), by ':'."""
     lateness_s: float = Field(30.0, gt=0)
     """A sample this much older than the vehicle's newest one is history (domain.md 3.2)."""
     dispatch_max_age_s: float | None = Field(None, gt=0)
