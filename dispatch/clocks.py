@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from model.calendars import load_calendar
 from model.promises import Promise, Warn
 from model.record import Record
-from model.terms_files import read_terms
+from model.terms_files import read_terms, shipped
 
 #: Kinds that the program itself starts and stops; each has a table in clocks.toml.
 CONFIRM, ASSIGN, ARRIVAL, SCENE = "confirm", "assign", "arrival", "scene"
@@ -134,10 +134,12 @@ def _terms(brand: str) -> Mapping[str, ClockTerms]:
     return found
 
 
-def check() -> None:
-    """Read every brand's. Raises ValidationError, or KeyError for a calendar that is none."""
-    for brand in (DEFAULT, *brands()):
-        _terms(brand)
+def check(brand: str) -> None:
+    """Read a brand's. Raises ValidationError, ValueError for no clock, KeyError for no calendar."""
+    known = {kind for tables in shipped("clocks.toml").values() for kind in tables}
+    if strange := sorted(_file()[brand].keys() - known):
+        raise ValueError(f"no such clock: {', '.join(strange)}")
+    _terms(brand)
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -21,10 +22,10 @@ from model.terms_files import TermsError, read_terms
 def check_terms() -> None:
     """Read everything for every brand. Raises TermsError with the file and every fault in it."""
     checks: list[tuple[str, Callable[[], object]]] = [
-        ("calendars.toml", lambda: [load_calendar(name) for name in calendar_names()]),
-        ("clocks.toml", clocks.check),
-        ("profiles.toml", lambda: [load_terms(brand) for brand in read_terms("profiles.toml")]),
-        ("work.toml", lambda: [load_work_terms(brand) for brand in read_terms("work.toml")]),
+        *_each("calendars.toml", calendar_names(), load_calendar),
+        *_each("clocks.toml", read_terms("clocks.toml"), clocks.check),
+        *_each("profiles.toml", read_terms("profiles.toml"), load_terms),
+        *_each("work.toml", read_terms("work.toml"), load_work_terms),
         ("cadence.toml", cadence_terms),
         ("notices.toml", notices),
         ("station_day.toml", station_day_terms),
@@ -36,6 +37,15 @@ def check_terms() -> None:
         except ValidationError as error:
             rows = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
             raise TermsError(f"{name}: {'; '.join(rows)}") from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except KeyError as error:
+            raise TermsError(f"{name}: no such name: {error}") from None
+        except (TypeError, ValueError, AttributeError) as error:
             raise TermsError(f"{name}: {error}") from None
     load_every()
+
+
+def _each(
+    name: str, tables: Iterable[str], check: Callable[[str], object]
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    for table in tables:
+        yield f"{name}: {table}", partial(check, table)

@@ -66,8 +66,13 @@ def test_a_text_may_change_and_name_no_fact_it_is_not_told(folder: Path) -> None
         ("clocks.toml", "[a\n", "clocks.toml: "),
         ("clocks.toml", '[saic.arrival]\ntarget = "soon"\n', "clocks.toml: "),
         ("clocks.toml", '[saic.arrival]\ncalendar = "none"\n', "clocks.toml: .*none"),
+        (
+            "clocks.toml",
+            '[saic.arival]\ntarget = "1h"\n',
+            "clocks.toml: saic: no such clock: arival",
+        ),
         ("calendars.toml", '[days_off.cn.2027]\noff = ["2027-02-30"]\n', "calendars.toml: "),
-        ("profiles.toml", "[saic]\nradius_km = -1.0\n", "profiles.toml: radius_km"),
+        ("profiles.toml", "[saic]\nradius_km = -1.0\n", "profiles.toml: saic: radius_km"),
     ],
 )
 def test_a_wrong_file_is_refused_at_the_start(folder: Path, name: str, text: str, why: str) -> None:
