@@ -31,7 +31,7 @@ from rules.plan import Instance, Plan
 from rules.samples import cut_upload
 from rules.state import RuleState, RuleStep, fresh_state
 from rules.telling import Voice, reconcile
-from rules.window_memory import Ledger, begun_before, ledger_at, trips_known_from
+from rules.window_memory import Ledger, begun_before, known_again, ledger_at, trips_known_from
 
 EXACT_NS = 3600 * 10**9
 _TICK_NS = 1000
@@ -148,6 +148,8 @@ def rebuild(
     gone = {t.alert_id for t in live if t.state is AlertState.RETRACTED}
     transitions = [*account.transitions, *account.retract(gone), *live]
     after = settle(plan, fresh, findings, end_ns)
+    if after.ledger.folded_ns >= rules.ledger.folded_ns:
+        after = replace(after, ledger=known_again(plan.windows, after.ledger, rules.ledger))
     replaced = tuple(_replaced(transitions, findings, past, vehicle.vin))
     return Step(after, tuple(transitions), replaced=replaced)
 

@@ -121,9 +121,9 @@ def feed_of(
 
 
 def onsets(feed: Feed, carried: int) -> Bools:
-    """Points that are true where the last known truth was not. `carried`: 1 = it was true."""
+    """Points that are true where the last known truth was not. `carried`: not 0 = it was true."""
     last = last_known(feed, carried)
-    found: Bools = feed.true & (np.append(1, last[:-1]) != 1)
+    found: Bools = feed.true & (np.append(1, last[:-1]) == 0)
     return found
 
 

@@ -8,7 +8,7 @@ since then are read back from the archive, as those above the watermark are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import is_not
 
 import numpy as np
@@ -23,8 +23,9 @@ from rules.windows import Window
 #: How far the watermark runs ahead before windows are folded. Ours: half of what an upload costs
 #: would be folding once a minute; the samples kept are five times those above the watermark.
 FOLD_NS = 120 * 10**9
-#: At the start of a run through history: what is true there became true before it.
-_BEGUN: Cells = {CARRY: (1,)}
+#: At the start of a run through history: what is true there became true before it, if ever.
+_ASSUMED = 3
+_BEGUN: Cells = {CARRY: (_ASSUMED,)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +160,22 @@ def ledger_at(windows: Iterable[Window], ledger: Ledger, start_ns: int) -> Ledge
                 if kept:
                     after[key] = kept
     return Ledger(start_ns, cells=after)
+
+
+def known_again(windows: Iterable[Window], ledger: Ledger, live: Ledger) -> Ledger:
+    """After a run through history: what nothing was heard of in it is as it was before it."""
+    keys = {window.key for window in windows if window.kind == "onsets"}
+    cells = dict(ledger.cells)
+    for key, kept in ledger.cells.items():
+        if kept.get(CARRY) != (_ASSUMED,) or key.partition("/")[0] not in keys:
+            continue
+        before = live.cells.get(key, {}).get(CARRY)
+        cells[key] = {place: cell for place, cell in kept.items() if place != CARRY}
+        if before is not None:
+            cells[key][CARRY] = before
+        if not cells[key]:
+            del cells[key]
+    return replace(ledger, cells=cells)
 
 
 def _cells_at(window: Window, cells: Cells, start_ns: int, next_ns: int) -> Cells:

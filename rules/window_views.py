@@ -375,8 +375,10 @@ class Views:
         if window.kind == "cycles":
             counting = [place for place, cell in wanted.items() if cell[0]]
             return {p: cell for p, cell in wanted.items() if counting and p >= min(counting)}
-        if window.kind == "onsets" and last_known(feed, memory.get(CARRY, (0,))[0])[last]:
-            wanted[CARRY] = (1,)
+        if window.kind == "onsets":
+            known = int(last_known(feed, memory.get(CARRY, (0,))[0])[last])
+            if known:
+                wanted[CARRY] = (known,)
         return wanted
 
     def _spent(self, window: Window, feed: Feed, key: str, upto_ns: int) -> Cells:
