@@ -375,10 +375,8 @@ class Views:
         if window.kind == "cycles":
             counting = [place for place, cell in wanted.items() if cell[0]]
             return {p: cell for p, cell in wanted.items() if counting and p >= min(counting)}
-        if window.kind == "onsets":
-            known = int(last_known(feed, memory.get(CARRY, (0,))[0])[last])
-            if known:
-                wanted[CARRY] = (known,)
+        if window.kind == "onsets" and (at := last_known(feed, memory.get(CARRY, (0,))[0])[last]):
+            wanted[CARRY] = (int(at),)
         return wanted
 
     def _spent(self, window: Window, feed: Feed, key: str, upto_ns: int) -> Cells:
