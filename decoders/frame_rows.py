@@ -18,15 +18,16 @@ _FIRST_11, _SPAN_11 = np.uint32(0x700), np.uint32(0xFF)
 PDU2 = np.uint32(int(EXTENDED_ID | REMOTE_FRAME | ERROR_FRAME) | 0x03FF_FF00)
 PDU1 = np.uint32(int(EXTENDED_ID | REMOTE_FRAME | ERROR_FRAME) | 0x03FF_0000)
 #: DM1 .. DM12 lie side by side; DM25 does not.
-FIRST_DM, SPAN_DM = np.uint32(int(EXTENDED_ID) | 65226 << 8), np.uint32((65236 - 65226) << 8)
-DM25 = np.uint32(int(EXTENDED_ID) | 64951 << 8)
+_DM1, _DM12, _DM25 = 65226, 65236, 64951
+FIRST_DM, SPAN_DM = np.uint32(int(EXTENDED_ID) | _DM1 << 8), np.uint32((_DM12 - _DM1) << 8)
+DM25 = np.uint32(int(EXTENDED_ID) | _DM25 << 8)
 #: What to look at, by the 18 bits of a PGN. They are 7 in 11-bit identifiers from 700 on.
 _BELOW_PGN, _PGN = np.uint32(8), np.uint32(0x3_FFFF)
 _WATCHED = np.zeros(int(_PGN) + 1, np.bool_)
 _WATCHED[7] = True
 _WATCHED[0xC7 << 8 : 0xED << 8] = True  # PDU1 from ETP.DT to TP.CM; ISO 15765 lies between
 _WATCHED_J1939 = _WATCHED.copy()
-_WATCHED_J1939[[*range(65226, 65237), 64951]] = True
+_WATCHED_J1939[[*range(_DM1, _DM12 + 1), _DM25]] = True
 
 #: Row, observed_ns, bus, can_id, payload.
 Row = tuple[int, int, int, int, bytes]

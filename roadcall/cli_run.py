@@ -14,9 +14,7 @@ import structlog
 import typer
 from prometheus_client import start_http_server
 
-from dispatch.terms_check import check_terms
 from model.clock import SystemClock
-from model.terms_files import use_folders
 from roadcall import logs, wiring
 from roadcall.rule_library import Library, RuleTexts
 from roadcall.settings import Settings
@@ -122,6 +120,9 @@ def open_settings() -> Settings:
     settings = Settings()
     logs.configure(settings.json_logs)
     if settings.terms_path:
+        from dispatch.terms_check import check_terms
+        from model.terms_files import use_folders
+
         use_folders(settings.terms_path)
         check_terms()
     return settings

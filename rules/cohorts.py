@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from model.errors import RoadcallError
 from model.record import Record
 from model.severity import Severity
+from model.terms_files import laid_over
 
 
 class CohortRule(Record):
@@ -69,8 +70,7 @@ def _read(path: Path) -> dict[str, Any]:  # TOML has no closed type
 
 def _changed(known: CohortRule | None, name: str, row: dict[str, Any]) -> CohortRule:
     before = known.model_dump() if known else {"id": name}
-    params = {**(known.params if known else {}), **row.get("params", {})}
-    return CohortRule.model_validate({**before, **row, "params": params})
+    return CohortRule.model_validate(laid_over(before, row))
 
 
 def cohort_texts(*paths: Path) -> dict[str, dict[str, str]]:
